@@ -1,0 +1,39 @@
+"""Where one environment keeps its data and finds its sources; it must not read environment variables."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from datetime import datetime
+    from pathlib import Path
+
+_EMPTY: Mapping[str, Any] = MappingProxyType({})
+
+
+@dataclass(frozen=True, slots=True)
+class Environment:
+    """Wiring that a project's `resources/` hands to the library.
+
+    `root` is the project's folder, against which relative paths of sources count. `store` holds data, quarantine
+    and serving files. `ledger_url` is a SQLAlchemy URL; empty means SQLite inside the store. `sources` overrides
+    settings of contract `servers` by server name. `clock` fixes "now" for historic data and is shown wherever it
+    is used; None is the real time. `memory_limit` is DuckDB's, such as `2GB`.
+    """
+
+    name: str
+    root: Path
+    store: Path
+    ledger_url: str = ""
+    sources: Mapping[str, Mapping[str, Any]] = field(default_factory=lambda: _EMPTY)
+    clock: datetime | None = None
+    threads: int = 0  # 0 = DuckDB's own choice
+    memory_limit: str = ""
+
+    @property
+    def ledger(self) -> str:
+        """The ledger's URL, with the default filled in."""
+        return self.ledger_url or f"sqlite:///{self.store / 'ledger.sqlite'}"
