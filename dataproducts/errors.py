@@ -96,3 +96,15 @@ def suggest(name: str, known: Sequence[str], *, show: int = 8) -> str:
     listed = ", ".join(known[:show]) + (f" and {len(known) - show} more" if len(known) > show else "")
     guess = f" Did you mean {near[0]!r}?" if near else ""
     return f"{guess} Known: {listed}." if known else f"{guess} None are declared."
+
+
+def few(names: Iterable[str], *, show: int = 5) -> str:
+    """Return the first of `names`, sorted, and how many more there are."""
+    every = sorted(names)
+    more = f" and {len(every) - show} more" if len(every) > show else ""
+    return ", ".join(every[:show]) + more
+
+
+def first_line(error: Exception) -> str:
+    """Return what `error` says, without the lines in which an engine repeats its SQL or the data."""
+    return str(error).split("\n", maxsplit=1)[0]

@@ -34,7 +34,7 @@ class Status(StrEnum):
 
 
 class Tier(StrEnum):
-    """How much is promised: policies set the least number of gates and SLAs for each."""
+    """How much is promised: policies set the least number of rules and SLAs for each."""
 
     GOLD = "gold"
     SILVER = "silver"
@@ -70,7 +70,7 @@ class OnFailure(StrEnum):
 
 
 class RuleKind(StrEnum):
-    """What a rule asks; `rules.py` says how each is counted.
+    """What a rule asks; `rules/predicates.py` says how each is counted.
 
     Row kinds reject single rows and hold partition by partition: required, range, length, pattern, enum,
     multiple_of, missing_values, invalid_values, partition_bounds.
@@ -125,6 +125,13 @@ class Mark:
 
 
 NOWHERE = Mark("", 0)
+
+
+def version_numbers(version: str) -> tuple[int, int, int]:
+    """Return the three numbers of a version such as `v1.10.0`, to compare by; those that are not written are 0."""
+    parts = version.lstrip("v").split("-")[0].split("+")[0].split(".")
+    major, minor, patch, *_ = [*(int(part) if part.isdecimal() else 0 for part in parts), 0, 0, 0]
+    return major, minor, patch
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,6 +212,10 @@ class Column:
     items: Column | None = None
     tags: tuple[str, ...] = ()
     mark: Mark = NOWHERE
+
+
+TIME_SLAS = ("latency", "freshness", "frequency")
+"""Names of the SLAs that say how old a table may become, or how far its refreshes may lie apart."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -386,7 +397,7 @@ class DataProduct:
     @property
     def major(self) -> int:
         """The major number of the product's version."""
-        return int(self.version.lstrip("v").split(".", maxsplit=1)[0])
+        return version_numbers(self.version)[0]
 
     @property
     def address(self) -> str:

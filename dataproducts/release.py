@@ -10,6 +10,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import datetime
 
+ROLLBACK = "rollback"
+"""The `kind` of a release that holds what an old one held."""
+
 _EMPTY: Mapping[str, Any] = MappingProxyType({})
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Mapping
 
     from dataproducts.product import Rule
 
@@ -32,6 +32,11 @@ class RuleResult:
     method: str = "scan"
 
     @property
+    def reason(self) -> str:
+        """Why the rule could not be judged, else what it found."""
+        return self.error or self.message
+
+    @property
     def is_blocking(self) -> bool:
         """Whether this result forbids publication."""
         return not self.passed and self.rule.blocking
@@ -55,8 +60,3 @@ class Verdict:
     def blocking(self) -> tuple[RuleResult, ...]:
         """The results that forbid publication."""
         return tuple(result for result in self.results if result.is_blocking)
-
-    def missing(self, rules: Iterable[Rule]) -> tuple[Rule, ...]:
-        """Those of `rules` that have no result: publication treats each as failed."""
-        judged = {result.rule.name for result in self.results}
-        return tuple(rule for rule in rules if rule.name not in judged)

@@ -1,0 +1,5 @@
+"""The command line; it must not do more than read arguments, call the library and print."""
+
+from dataproducts.cli.main import main
+
+__all__ = ["main"]

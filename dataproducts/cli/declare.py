@@ -1,0 +1,282 @@
+"""Commands about what files declare: validate, test, check; it must not open a ledger or load dagster."""
+
+from __future__ import annotations
+
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from dataproducts.cli.project import open_project, upstream_first
+from dataproducts.cli.show import console, grid, mark, print_json
+from dataproducts.errors import DeclarationError, UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from dataproducts.cli.project import Project
+    from dataproducts.declare.clauses import ClauseLine
+    from dataproducts.product import DataProduct
+    from dataproducts.verdict import RuleResult
+
+AS_JSON = click.option("--json", "as_json", is_flag=True, help="Print the facts as JSON.")
+
+
+@click.command(short_help="Judge what files declare; list what becomes of each clause.")
+@click.argument("path", type=click.Path(path_type=Path), required=False)
+@click.option("--as-of", type=click.DateTime(["%Y-%m-%d"]), help="Judge waivers as they will stand on that day.")
+@click.option("--clauses", is_flag=True, help="List every clause, not only those that are declared and no more.")
+@AS_JSON
+@click.pass_obj
+def validate(
+    obj: tuple[Path, str | None], path: Path | None, as_of: datetime | None, *, clauses: bool, as_json: bool
+) -> None:
+    """Judge declarations: a project, a product's folder, or a lone ODCS or ODPS file.
+
+    Prints every fault as path:line, and what becomes of each clause: enforced, monitored or declared-only.
+    """
+    target = path or obj[0]
+    if target.is_file():
+        _validate_file(target, as_json=as_json)
+        return
+    if not target.exists():
+        raise UsageError(f"{target} does not exist")
+    project = open_project(target, environment=obj[1])
+    products = _within(project, target.resolve())
+    faults = [fault for fault in project.faults if _lies_in(project, fault.path, target.resolve())]
+    day = as_of.date() if as_of else datetime.now(UTC).date()
+    from dataproducts.declare.clauses import faults as clause_faults  # noqa: PLC0415 - reads the schemas: only here
+    from dataproducts.declare.clauses import report  # noqa: PLC0415 - as above
+
+    if not products and not faults:
+        raise UsageError(f"{target} holds no data product: name a project, a product's folder, or an ODCS or ODPS file")
+    lines = {product.address: report(product, as_of=day) for product in products}
+    if as_of:
+        faults = sorted({*faults, *(f for product in products for f in clause_faults(product, as_of=day))})
+    if as_json:
+        print_json(
+            {
+                "faults": [{"path": f.path, "line": f.line, "what": f.what, "fix": f.fix} for f in faults],
+                "products": [_clauses_json(product, lines[product.address]) for product in products],
+            }
+        )
+    else:
+        for product in products:
+            _print_clauses(product, lines[product.address], everything=clauses)
+        if not faults:
+            console().print(f"[green]✓[/] {len(products)} product(s) are valid")
+    if faults:
+        if as_json:
+            sys.exit(1)
+        raise DeclarationError(faults)
+
+
+def _validate_file(path: Path, *, as_json: bool) -> None:
+    from dataproducts.load import conformance  # noqa: PLC0415 - a lone file needs nothing else
+
+    faults = conformance(path)
+    if as_json:
+        print_json(
+            {
+                "faults": [{"path": f.path, "line": f.line, "what": f.what, "fix": f.fix} for f in faults],
+                "products": [],
+            }
+        )
+        sys.exit(1 if faults else 0)
+    if faults:
+        raise DeclarationError(faults)
+    console().print(f"[green]✓[/] {path} conforms to its standard")
+
+
+def _within(project: Project, target: Path) -> list[DataProduct]:
+    return [p for p in upstream_first(project.products) if target in (p.folder, *p.folder.parents)]
+
+
+def _lies_in(project: Project, path: str, target: Path) -> bool:
+    place = (project.root / path).resolve()
+    return target == place or target in place.parents
+
+
+def _clauses_json(product: DataProduct, lines: Sequence[ClauseLine]) -> dict[str, Any]:
+    from dataproducts.declare.clauses import share_enforced  # noqa: PLC0415 - see validate
+
+    return {
+        "product": product.address,
+        "status": str(product.status),
+        "share_enforced": round(share_enforced(lines), 4),
+        "clauses": [
+            {"path": line.path, "line": line.line, "clause": line.clause, "state": line.state, "waived": line.waived}
+            for line in lines
+        ],
+    }
+
+
+def _print_clauses(product: DataProduct, lines: Sequence[ClauseLine], *, everything: bool) -> None:
+    from dataproducts.declare.clauses import share_enforced  # noqa: PLC0415 - see validate
+
+    promises = [line for line in lines if not line.informative]
+    states = ("enforced", "monitored", "declared-only")
+    told = ", ".join(f"{sum(line.state == state for line in promises)} {state}" for state in states)
+    out = console()
+    out.print(f"[bold]{product.address}[/] ({product.status}): {share_enforced(lines):.0%} of its promises enforced")
+    out.print(f"  {told}, {len(lines) - len(promises)} clauses that promise nothing")
+    shown = [line for line in lines if everything or (line.state == "declared-only" and not line.informative)]
+    for line in shown:
+        waived = " (waived)" if line.waived else ""
+        out.print(f"  {line.state:13} {line.clause}{waived}  [dim]{line.path}:{line.line}[/]")
+
+
+@click.command("test", short_help="Run the unit tests of transforms.")
+@click.argument("products", nargs=-1)
+@AS_JSON
+@click.pass_obj
+def run_tests(obj: tuple[Path, str | None], products: tuple[str, ...], *, as_json: bool) -> None:
+    """Run the unit tests of transforms: given these rows, expect those."""
+    from dataproducts.transforms.unit_tests import collect, known_schemas, run_case  # noqa: PLC0415 - reads SQL: only here
+
+    project = open_project(obj[0], environment=obj[1])
+    chosen = project.chosen(products)
+    outcomes = [
+        (product, run_case(case, product, schemas=known_schemas(product, project.products)))
+        for product in chosen
+        for case in collect(product)
+    ]
+    failed = [outcome for _, outcome in outcomes if not outcome.passed]
+    if as_json:
+        print_json(
+            [
+                {
+                    "product": product.address,
+                    "table": outcome.case.table,
+                    "test": outcome.case.name,
+                    "passed": outcome.passed,
+                    "diff": outcome.diff,
+                    "declared_at": str(outcome.case.mark),
+                }
+                for product, outcome in outcomes
+            ]
+        )
+    else:
+        out = console()
+        for product, outcome in outcomes:
+            out.print(mark("passed" if outcome.passed else "failed"), f"{product.address}: {outcome.case.name}")
+            if not outcome.passed:
+                out.print(f"  {outcome.case.mark}\n{outcome.diff}", markup=False)
+        out.print(f"{len(outcomes) - len(failed)} of {len(outcomes)} tests passed")
+    if project.faults and not products:
+        raise DeclarationError(project.faults)
+    sys.exit(1 if failed else 0)
+
+
+@click.command(short_help="Judge a file, or a release, by a contract.")
+@click.argument("target")
+@click.option("--contract", type=click.Path(path_type=Path), help="The ODCS contract, where TARGET is a file.")
+@click.option("--table", help="The table of the contract, where it has several.")
+@click.option("--with", "others", multiple=True, metavar="TABLE=FILE", help="Another table's file, for its rules.")
+@click.option("--now", type=click.DateTime(), help="The time that freshness counts from, in UTC. Default: now.")
+@AS_JSON
+@click.pass_obj
+def check(
+    obj: tuple[Path, str | None],
+    target: str,
+    contract: Path | None,
+    table: str | None,
+    others: tuple[str, ...],
+    now: datetime | None,
+    *,
+    as_json: bool,
+) -> None:
+    """Judge a file by a contract, or a product's current release (DOMAIN/PRODUCT) by the contract of today.
+
+    A file needs no project: CSV, Parquet or JSON, any contract. Nothing is written.
+    """
+    if contract is not None:
+        from dataproducts.check import check_file  # noqa: PLC0415 - nothing of a project is needed
+
+        at = now.replace(tzinfo=UTC) if now else datetime.now(UTC)
+        verdict = check_file(Path(target), contract, table=table, now=at, others=_files(others))
+        verdicts = {verdict.table: verdict.results}
+    else:
+        if Path(target).is_file():
+            raise UsageError(f"{target} is a file: say which contract judges it with --contract FILE")
+        from dataproducts.recheck import recheck  # noqa: PLC0415 - opens the ledger: not for files
+
+        if now or table or others:
+            raise UsageError(
+                "--now, --table and --with are for files: a release is judged whole, by the project's clock"
+            )
+        project = open_project(obj[0], environment=obj[1])
+        verdicts = recheck(project.warehouse(), project.product(target))
+    refused = any(result.is_blocking for results in verdicts.values() for result in results)
+    if as_json:
+        print_json(
+            {"passed": not refused, "tables": {name: [result_json(r) for r in rs] for name, rs in verdicts.items()}}
+        )
+    else:
+        for name, results in verdicts.items():
+            console().print(rule_grid(name, results))
+            print_samples(results)
+        console().print("[red]refused[/]" if refused else "[green]good[/]")
+    sys.exit(1 if refused else 0)
+
+
+def _files(given: Sequence[str]) -> dict[str, Path]:
+    """`TABLE=FILE` as a mapping. Raises: UsageError, for anything else."""
+    pairs = [text.partition("=") for text in given]
+    if any(not name or not path for name, _, path in pairs):
+        raise UsageError("--with takes TABLE=FILE, such as --with customers=customers.csv")
+    return {name: Path(path) for name, _, path in pairs}
+
+
+def result_json(result: RuleResult) -> dict[str, Any]:
+    """Return one rule's outcome as every `--json` output spells it."""
+    rule = result.rule
+    return {
+        "rule": rule.name,
+        "kind": str(rule.kind),
+        "dimension": str(rule.dimension),
+        "severity": str(rule.severity),
+        "criticality": rule.criticality,
+        "blocking": rule.blocking,
+        "passed": result.passed,
+        "partition": result.partition,
+        "observed": result.observed,
+        "failed_rows": result.failed_rows,
+        "total_rows": result.total_rows,
+        "threshold": str(rule.threshold),
+        "message": result.message,
+        "error": result.error,
+        "method": result.method,
+        "sample": [dict(row) for row in result.sample],
+        "declared_at": str(rule.mark),
+    }
+
+
+def rule_grid(title: str, results: Sequence[RuleResult]) -> Any:
+    """Return the rules of one table with what each found; partitions of a rule are added up."""
+    by_rule: dict[str, list[RuleResult]] = {}
+    for result in results:
+        by_rule.setdefault(result.rule.name, []).append(result)
+    rows = []
+    for name, parts in by_rule.items():
+        failed = [part for part in parts if not part.passed]
+        told = (failed or parts)[0]
+        rejected = sum(part.failed_rows or 0 for part in parts)
+        state = "passed" if not failed else "failed" if any(part.is_blocking for part in failed) else "warned"
+        text = told.reason if failed else ""
+        rows.append((mark(state), name, told.rule.dimension, f"{rejected:,}" if rejected else "", text))
+    return grid(("", "rule", "dimension", "rows", "found"), rows, right=(3,), title=title)
+
+
+def print_samples(results: Sequence[RuleResult]) -> None:
+    """Print up to 5 rejected rows of each failed rule; classified columns arrive masked."""
+    for result in results:
+        if result.sample and not result.passed:
+            click.echo(f"  {result.rule.name}: rejected rows, for instance")
+            for row in result.sample:
+                click.echo("    " + ", ".join(f"{name}={value}" for name, value in row.items())[:76])
+
+
+COMMANDS = (validate, run_tests, check)

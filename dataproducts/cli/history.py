@@ -1,0 +1,195 @@
+"""Commands about what was released: releases, rollback, verify, gc, migrate; it must not make new data."""
+
+from __future__ import annotations
+
+import dataclasses
+import getpass
+import sys
+from datetime import UTC, datetime
+from pathlib import Path  # noqa: TC003 - click reads the annotations
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from dataproducts.cli.declare import AS_JSON
+from dataproducts.cli.project import open_project
+from dataproducts.cli.show import console, grid, print_json
+from dataproducts.errors import StoreError, UnknownNameError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from dataproducts.warehouse import Warehouse
+
+
+class _ListByDefault(click.Group):
+    """`releases PRODUCT` lists, `releases diff PRODUCT A B` compares."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Put `list` before what is not the name of a subcommand."""
+        if args and args[0] not in self.commands and args[0] not in {"-h", "--help"}:
+            args = ["list", *args]
+        return super().parse_args(ctx, args)
+
+
+@click.group(cls=_ListByDefault, short_help="List the releases of a product, or compare two.")
+def releases() -> None:
+    """List the releases of a product, newest first: `releases PRODUCT`."""
+
+
+@releases.command("list")
+@click.argument("product")
+@click.option("--limit", type=click.IntRange(min=1), default=20, show_default=True, help="How many at the most.")
+@AS_JSON
+@click.pass_obj
+def list_(obj: tuple[Path, str | None], product: str, limit: int, *, as_json: bool) -> None:
+    """List the releases of a product, newest first."""
+    from dataproducts.releases import list_releases  # noqa: PLC0415 - loads the ledger
+
+    warehouse = _warehouse(obj, product)
+    rows = list_releases(warehouse.ledger, product, limit=limit)
+    if as_json:
+        print_json([row.as_json() for row in rows])
+        return
+    shown = [
+        (f"#{row.release}", row.kind, f"{row.published_at:%Y-%m-%d %H:%M:%S}", _tables(row.tables), row.run[:8])
+        for row in rows
+    ]
+    console().print(grid(("release", "kind", "published (UTC)", "rows", "run"), shown, title=product))
+
+
+def _tables(tables: Any) -> str:
+    return ", ".join(f"{name} {table.rows:,}" for name, table in tables.items())
+
+
+@releases.command()
+@click.argument("product")
+@click.argument("old", type=int)
+@click.argument("new", type=int)
+@AS_JSON
+@click.pass_obj
+def diff(obj: tuple[Path, str | None], product: str, old: int, new: int, *, as_json: bool) -> None:
+    """Compare two releases of a product: rows, partitions, columns and contracts."""
+    from dataproducts.releases import diff as compare  # noqa: PLC0415 - loads the ledger
+
+    warehouse = _warehouse(obj, product)
+    changes = compare(warehouse.ledger, product, old, new)
+    if as_json:
+        print_json([dataclasses.asdict(change) for change in changes])
+        return
+    rows = [
+        (c.table, f"{c.rows_before:,}", f"{c.rows_after:,}", len(c.added), len(c.removed), c.carried) for c in changes
+    ]
+    headings = ("table", "rows before", "after", "versions added", "removed", "carried")
+    console().print(grid(headings, rows, right=(1, 2, 3, 4, 5), title=f"{product}: #{old} to #{new}"))
+
+
+@click.command(short_help="Make an old release current again, as a new one.")
+@click.argument("product")
+@click.option("--to", "number", type=int, required=True, help="The release whose tables become current again.")
+@click.option("--reason", default="", help="Why, for the record.")
+@AS_JSON
+@click.pass_obj
+def rollback(obj: tuple[Path, str | None], product: str, number: int, reason: str, *, as_json: bool) -> None:
+    """Publish a new release that holds what an old one held; no data is moved."""
+    from dataproducts.refresh import serve  # noqa: PLC0415 - loads the ledger
+    from dataproducts.releases import rollback as roll  # noqa: PLC0415 - as above
+
+    project = open_project(obj[0], environment=obj[1])
+    warehouse = _known(project.warehouse(), product)
+    run = f"rollback by {getpass.getuser()}"
+    released = roll(warehouse.ledger, warehouse.store, product, number, run_id=run, reason=reason)
+    stale = serve(warehouse, project.product(product))
+    if as_json:
+        print_json({"product": product, "release": released.number, "to": number, "serving_error": stale})
+        return
+    console().print(f"[green]released[/] {product} #{released.number}, which holds what #{number} held")
+    if stale:
+        console().print(f"[yellow]its serving file is stale[/]: {stale}")
+
+
+@click.command(short_help="Compare every file with its recorded hash.")
+@click.argument("product", required=False)
+@click.option("--repair", is_flag=True, help="Render serving files anew first; data files cannot be repaired.")
+@AS_JSON
+@click.pass_obj
+def verify(obj: tuple[Path, str | None], product: str | None, *, repair: bool, as_json: bool) -> None:
+    """Compare every file of every retained release with its recorded size and hash."""
+    from dataproducts.refresh import serve  # noqa: PLC0415 - loads the ledger
+    from dataproducts.releases import verify as scrub  # noqa: PLC0415 - loads the ledger
+
+    project = open_project(obj[0], environment=obj[1])
+    warehouse = _known(project.warehouse(), product) if product else project.warehouse()
+    if repair:
+        for address in [product] if product else warehouse.ledger.products():
+            stale = serve(warehouse, project.product(address))
+            if stale:
+                raise StoreError(stale)
+    findings = scrub(warehouse.ledger, warehouse.store, product)
+    if as_json:
+        print_json([dataclasses.asdict(finding) for finding in findings])
+    else:
+        for finding in findings:
+            console().print(f"[red]{finding.kind}[/] {finding.message}", soft_wrap=True)
+        if not findings:
+            console().print("[green]✓[/] every file is what was released")
+    sys.exit(1 if findings else 0)
+
+
+@click.command(short_help="Remove what no retained release holds.")
+@click.option("--keep-releases", type=click.IntRange(min=1), default=10, show_default=True)
+@click.option("--keep-days", type=click.IntRange(min=0), default=7, show_default=True)
+@click.option("--dry-run", is_flag=True, help="Tell what would go; remove nothing.")
+@AS_JSON
+@click.pass_obj
+def gc(obj: tuple[Path, str | None], keep_releases: int, keep_days: int, *, dry_run: bool, as_json: bool) -> None:
+    """Remove versions that no retained release holds, and files that nobody knows."""
+    from dataproducts.retention import gc as collect  # noqa: PLC0415 - loads the ledger
+
+    warehouse = _warehouse(obj, None)
+    done = collect(
+        warehouse.ledger,
+        warehouse.store,
+        keep_releases=keep_releases,
+        keep_days=keep_days,
+        now=datetime.now(UTC),
+        dry_run=dry_run,
+    )
+    facts = dataclasses.asdict(done) | {"dry_run": dry_run}
+    if as_json:
+        print_json(facts)
+        return
+    verb = "would remove" if dry_run else "removed"
+    console().print(f"{verb} " + ", ".join(f"{name.replace('_', ' ')}: {value}" for name, value in facts.items()))
+
+
+@click.command(short_help="Bring the ledger's schema up to date.")
+@AS_JSON
+@click.pass_obj
+def migrate(obj: tuple[Path, str | None], *, as_json: bool) -> None:
+    """Bring the ledger's schema to the version that this library needs."""
+    from dataproducts.ledger import migrate as upgrade  # noqa: PLC0415 - loads the ledger
+
+    project = open_project(obj[0], environment=obj[1])
+    project.environment.store.mkdir(parents=True, exist_ok=True)
+    before, after = upgrade(project.environment.ledger)
+    if as_json:
+        print_json({"from": before, "to": after})
+    else:
+        console().print(f"ledger: {before or 'new'} -> {after}" if before != after else f"ledger is at {after}")
+
+
+def _warehouse(obj: tuple[Path, str | None], product: str | None) -> Warehouse:
+    warehouse = open_project(obj[0], environment=obj[1]).warehouse()
+    return _known(warehouse, product) if product else warehouse
+
+
+def _known(warehouse: Warehouse, product: str) -> Warehouse:
+    """The warehouse itself. Raises: UnknownNameError, if `product` was never released in it."""
+    known = warehouse.ledger.products()
+    if product not in known:
+        raise UnknownNameError("released product", product, known)
+    return warehouse
+
+
+COMMANDS: Sequence[click.Command] = (releases, rollback, verify, gc, migrate)

@@ -1,0 +1,52 @@
+"""`dataproducts`: the commands and how each ends; it must not print what a command found."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from dataproducts.cli import declare, history, produce
+from dataproducts.errors import DataProductError, DeclarationError, StoreError, UsageError
+
+REFUSED, UNABLE = 1, 2
+
+
+class _Commands(click.Group):
+    """Commands whose errors become one message and an exit code, never a traceback."""
+
+    def main(self, *args: Any, **kwargs: Any) -> Any:
+        """Run a command. Exit codes: 0 good, 1 refused or invalid, 2 could not run."""
+        try:
+            return super().main(*args, **kwargs)
+        except DeclarationError as error:
+            count = len(error.faults)
+            click.echo(f"{error}\n\n{count} {'fault' if count == 1 else 'faults'}.", err=True)
+            sys.exit(REFUSED)
+        except (StoreError, UsageError) as error:
+            click.echo(f"dataproducts: {error}", err=True)
+            sys.exit(UNABLE)
+        except DataProductError as error:
+            click.echo(f"dataproducts: {error}", err=True)
+            sys.exit(REFUSED)
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.option(
+    "-C", "--project", type=click.Path(path_type=Path), default=Path(), help="The project, if not the current folder."
+)
+@click.option("--env", "environment", help="The environment, as resources/ knows it. Default: its own default.")
+@click.version_option(package_name="dataproducts")
+@click.pass_context
+def main(context: click.Context, project: Path, environment: str | None) -> None:
+    """Data products that can be trusted: declared in files, gated by their rules, released all or nothing.
+
+    Products are addressed as DOMAIN/PRODUCT. Exit codes: 0 good, 1 refused or invalid, 2 could not run.
+    """
+    context.obj = (project, environment)
+
+
+for command in (*declare.COMMANDS, *produce.COMMANDS, *history.COMMANDS):
+    main.add_command(command)

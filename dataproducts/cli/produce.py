@@ -1,0 +1,300 @@
+"""Commands that make releases: plan and build; it must not decide what is fit to publish."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path  # noqa: TC003 - click reads the annotations
+from typing import TYPE_CHECKING, Any
+
+import click
+from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+from dataproducts.cli.declare import AS_JSON, print_samples, result_json, rule_grid
+from dataproducts.cli.project import open_project, use_dagster_home
+from dataproducts.cli.show import console, grid, mark, print_json
+from dataproducts.errors import DeclarationError, RefusedError, SourceError
+from dataproducts.plan import plan_product
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from dataproducts.cli.project import Project
+    from dataproducts.compile.build import Built
+    from dataproducts.plan import ProductPlan
+    from dataproducts.product import DataProduct
+    from dataproducts.refresh import TableOutcome
+    from dataproducts.warehouse import Warehouse
+
+
+_INTERRUPTED = 130  # 128 + SIGINT, as shells have it
+
+
+class _Days(click.ParamType[tuple[date, date]]):
+    """`2024-01-31`, or `2024-01-01:2024-01-31` with both ends included."""
+
+    name = "day[:day]"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[date, date]:
+        """Return the first and the last day of `value`."""
+        first, _, last = str(value).partition(":")
+        try:
+            days = date.fromisoformat(first), date.fromisoformat(last or first)
+        except ValueError:
+            self.fail(f"{value!r} is no day: write 2024-01-31, or 2024-01-01:2024-01-31", param, ctx)
+        if days[0] > days[1]:
+            self.fail(f"{value!r} ends before it begins", param, ctx)
+        return days
+
+
+_DAYS = click.option("--partition", "days", type=_Days(), help="Refresh the partitions of these days in any case.")
+
+
+@dataclass(frozen=True, slots=True)
+class _Wish:
+    """What a build was asked for."""
+
+    force: bool
+    days: tuple[date, date] | None
+    quiet: bool
+
+
+@click.command(short_help="Show what a build would do, and why.")
+@click.argument("products", nargs=-1)
+@click.option("--force", is_flag=True, help="Plan for everything, changed or not.")
+@_DAYS
+@AS_JSON
+@click.pass_obj
+def plan(
+    obj: tuple[Path, str | None],
+    products: tuple[str, ...],
+    days: tuple[date, date] | None,
+    *,
+    force: bool,
+    as_json: bool,
+) -> None:
+    """Show what a build would refresh, judge again and carry over, and why; nothing is changed."""
+    project = open_project(obj[0], environment=obj[1])
+    warehouse = project.warehouse(create=True)
+    moving: set[str] = set()
+    plans = []
+    for product in project.chosen(products):
+        planned = plan_product(warehouse, product, force=force, days=days, moving=moving)
+        if planned.is_needed:
+            moving.add(product.address)
+        plans.append(planned)
+    if as_json:
+        print_json([_plan_json(planned) for planned in plans])
+    else:
+        rows = [
+            (f"{p.product}.{t.table}", t.action, f"{len(t.partitions):,}" if t.partitions else "", t.reason)
+            for p in plans
+            for t in p.tables
+        ]
+        console().print(grid(("table", "action", "partitions", "why"), rows, right=(2,)))
+        for note in (note for planned in plans for note in planned.notes):
+            console().print(f"[dim]note:[/] {note}")
+    if project.faults and not products:
+        raise DeclarationError(project.faults)
+
+
+def _plan_json(planned: ProductPlan) -> dict[str, Any]:
+    return {
+        "product": planned.product,
+        "needed": planned.is_needed,
+        "tables": [
+            {
+                "table": table.table,
+                "action": table.action,
+                "reason": table.reason,
+                "partitions": [day.isoformat() for day in table.partitions],
+            }
+            for table in planned.tables
+        ],
+        "notes": list(planned.notes),
+    }
+
+
+@click.command(short_help="Refresh what changed, judge it, release all or nothing.")
+@click.argument("products", nargs=-1)
+@click.option("--force", is_flag=True, help="Refresh everything, changed or not.")
+@_DAYS
+@AS_JSON
+@click.pass_obj
+def build(
+    obj: tuple[Path, str | None],
+    products: tuple[str, ...],
+    days: tuple[date, date] | None,
+    *,
+    force: bool,
+    as_json: bool,
+) -> None:
+    """Refresh what changed, judge every rule, and release each product all or nothing.
+
+    Each product is one Dagster run, seen in the UI. A refused product keeps its last release, and what reads it
+    is not built. A domain with faults is left out; the others are built.
+    """
+    project = open_project(obj[0], environment=obj[1])
+    use_dagster_home(project.root)
+    warehouse = project.warehouse(create=True)
+    report: list[dict[str, Any]] | None = [] if as_json else None
+    refused: dict[str, str] = {}
+    try:
+        for product in project.chosen(products):
+            facts = _build_one(project, warehouse, product, refused, wish=_Wish(force, days, as_json))
+            if report is not None:
+                report.append(facts)
+    except KeyboardInterrupt:
+        click.echo(
+            "\ndataproducts: interrupted. The product under way was not released; what was before it stays.", err=True
+        )
+        sys.exit(_INTERRUPTED)
+    if report is not None:
+        print_json(report)
+    elif not refused:
+        _print_where(project, warehouse)
+    if project.faults and not products:
+        raise DeclarationError(project.faults)
+    sys.exit(1 if refused else 0)
+
+
+def _build_one(
+    project: Project,
+    warehouse: Warehouse,
+    product: DataProduct,
+    refused: dict[str, str],
+    *,
+    wish: _Wish,
+) -> dict[str, Any]:
+    """Build one product and print what became of it; note in `refused` why it was not released."""
+    quiet = wish.quiet
+    out = console()
+    blocked = sorted({p.source.product for p in product.inputs if p.source and p.source.product in refused})
+    facts: dict[str, Any] = {"product": product.address, "state": "skipped", "release": None, "run": "", "tables": {}}
+    if blocked:
+        refused[product.address] = facts["reason"] = f"it reads {', '.join(blocked)}, which was not released"
+        if not quiet:
+            out.print(f"\n[bold]{product.address}[/] [yellow]not built[/]: {facts['reason']}")
+        return facts
+    try:
+        planned = plan_product(warehouse, product, force=wish.force, days=wish.days)
+    except (RefusedError, SourceError) as error:
+        # One product's missing source does not keep the others from being built.
+        refused[product.address] = facts["reason"] = str(error)
+        facts["state"] = "refused"
+        if not quiet:
+            out.print(f"\n[bold]{product.address}[/] [red]not built[/]: {error}")
+        return facts
+    if not planned.is_needed:
+        facts["state"] = "up to date"
+        if not quiet:
+            out.print(f"\n[bold]{product.address}[/] is up to date")
+        return facts
+    built = _run(project, product, planned, quiet=quiet)
+    facts["run"] = built.run_id
+    facts["tables"] = {o.table.name: _table_json(o) for o in built.tables}
+    if built.release is not None:
+        facts |= {"state": "released", "release": built.release.release.number}
+    else:
+        refused[product.address] = facts["reason"] = "; ".join(built.failures) or "the run ended without a release"
+        facts["state"] = "refused"
+    if not quiet:
+        _print_built(product, built)
+    return facts
+
+
+def _run(project: Project, product: DataProduct, planned: ProductPlan, *, quiet: bool) -> Built:
+    """Run the product's job, with progress on a terminal."""
+    from dataproducts.compile.build import build_product  # noqa: PLC0415 - loads dagster, which takes 2 s
+
+    total = sum(table.action == "refresh" for table in planned.tables) + 1
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), TextColumn("{task.completed}/{task.total}"))
+    terminal = console(err=True)
+    with Progress(
+        *columns,
+        TimeElapsedColumn(),
+        console=terminal,
+        transient=True,
+        disable=quiet or not terminal.is_terminal,
+    ) as progress:
+        task = progress.add_task(product.address, total=total)
+        return build_product(
+            product,
+            planned,
+            environment=project.environment,
+            custom=project.custom,
+            on_table=lambda _outcome: progress.advance(task),
+        )
+
+
+def _print_built(product: DataProduct, built: Built) -> None:
+    out = console()
+    owner = product.owner.username if product.owner else "nobody"
+    out.print(f"\n[bold]{product.address}[/] [dim]{product.layer}, {product.status}, {owner}[/]")
+    for outcome in built.tables:
+        _print_table(outcome)
+    if built.release is not None:
+        out.print(f"  [green]released[/] as {product.address} #{built.release.release.number}, run {built.run_id}")
+        if built.release.serving_error:
+            out.print(f"  [yellow]its serving file is stale[/]: {built.release.serving_error}")
+    for failure in built.failures:
+        out.print(f"  [red]not released[/]: {failure}")
+
+
+def _print_table(outcome: TableOutcome) -> None:
+    """Print one table: every rule by dimension, and what the failed ones found."""
+    out = console()
+    verdict = outcome.verdict
+    written = "" if outcome.rows == outcome.total_rows else f", {outcome.rows:,} written now"
+    aside = f", {outcome.quarantined_rows:,} quarantined" if outcome.quarantined_rows else ""
+    state = "passed" if verdict.passed else "failed"
+    out.print(mark(state), f"[bold]{outcome.table.name}[/]: {outcome.total_rows:,} rows{written}{aside}")
+    failed = {result.rule.name for result in verdict.results if not result.passed}
+    by_dimension: dict[str, list[str]] = {}
+    for rule in outcome.table.rules:
+        if rule.name not in failed:
+            by_dimension.setdefault(str(rule.dimension), []).append(rule.name)
+    out.print(grid(("", "", ""), [("   ", name, " ".join(rules)) for name, rules in by_dimension.items()], plain=True))
+    if failed:
+        out.print(rule_grid("", [result for result in verdict.results if result.rule.name in failed]))
+        print_samples(verdict.results)
+
+
+def _table_json(outcome: TableOutcome) -> dict[str, Any]:
+    return {
+        "passed": outcome.verdict.passed,
+        "rows_written": outcome.rows,
+        "rows": outcome.total_rows,
+        "quarantined_rows": outcome.quarantined_rows,
+        "quarantined": dict(outcome.verdict.quarantined),
+        "rules": [result_json(result) for result in outcome.verdict.results],
+    }
+
+
+def _print_where(project: Project, warehouse: Warehouse) -> None:
+    """Tell how to open what was built."""
+    out = console()
+    served = [product.address for product in project.sound() if warehouse.store.serve_path(product.address).exists()]
+    if project.environment.clock:
+        out.print(f"\n[yellow]The clock is simulated:[/] {project.environment.clock:%Y-%m-%d %H:%M} UTC")
+    if not served:
+        return
+    if (project.root / "Makefile").is_file():
+        out.print("\nOpen the user interface:  make dev   then http://localhost:3000")
+    elif (project.root / "workspace.yaml").is_file():
+        out.print("\nOpen the user interface:  dagster dev --workspace workspace.yaml")
+    path = warehouse.store.serve_path(served[-1])
+    shown = path.relative_to(project.root) if path.is_relative_to(project.root) else path
+    out.print("Open the data:", soft_wrap=True)
+    for line in _snippet(str(shown)):
+        out.print(f"  {line}", markup=False, soft_wrap=True)
+
+
+def _snippet(path: str) -> Iterator[str]:
+    yield "import duckdb"
+    yield f"con = duckdb.connect({path!r}, read_only=True)"
+    yield "con.sql('SHOW ALL TABLES').show()"
+
+
+COMMANDS: Sequence[click.Command] = (plan, build)

@@ -1,0 +1,65 @@
+"""How facts are printed: as JSON, or as tables that fit 80 columns; it must not compute them."""
+
+from __future__ import annotations
+
+import json
+import math
+from typing import TYPE_CHECKING, Any
+
+import click
+from rich.console import Console
+from rich.table import Table as Grid
+from rich.text import Text
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+MARKS = {"passed": ("✓", "green"), "failed": ("✗", "red"), "warned": ("!", "yellow"), "told": ("·", "dim")}
+
+
+def console(*, err: bool = False) -> Console:
+    """Return the terminal, without colours or boxes where the output is not one."""
+    return Console(stderr=err, highlight=False, soft_wrap=False)
+
+
+def print_json(value: Any) -> None:
+    """Print `value` as indented JSON; dates and paths become text, as do NaN and infinity, which JSON lacks."""
+    click.echo(json.dumps(_finite(value), indent=2, default=str, ensure_ascii=False, allow_nan=False))
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)
+    if isinstance(value, dict):
+        return {str(name): _finite(item) for name, item in value.items()}
+    return [_finite(item) for item in value] if isinstance(value, list | tuple) else value
+
+
+def grid(
+    headings: Sequence[str],
+    rows: Iterable[Sequence[Any]],
+    *,
+    right: Sequence[int] = (),
+    title: str = "",
+    plain: bool = False,
+) -> Grid:
+    """Return a table without lines; `right` are the columns with numbers; a `plain` one hides its headings."""
+    table = Grid(
+        title=title or None,
+        title_justify="left",
+        box=None,
+        pad_edge=False,
+        header_style="bold",
+        show_header=not plain,
+    )
+    for index, heading in enumerate(headings):
+        table.add_column(heading, justify="right" if index in right else "left", overflow="fold")
+    for row in rows:
+        table.add_row(*(cell if isinstance(cell, Text) else Text(str(cell)) for cell in row))
+    return table
+
+
+def mark(state: str) -> Text:
+    """Return the sign for `passed`, `failed`, `warned` or `told`."""
+    sign, style = MARKS[state]
+    return Text(sign, style=style)

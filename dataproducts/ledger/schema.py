@@ -1,0 +1,248 @@
+"""Tables of the ledger, as the newest migration leaves them; it must not know what is done with them."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Boolean,
+    Column,
+    DateTime,
+    Dialect,
+    ForeignKeyConstraint,
+    Index,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    Text,
+    TypeDecorator,
+    UniqueConstraint,
+)
+
+# Every revision of the schema, oldest first; the last is what this version of the library works with.
+REVISIONS = ("0001",)
+VERSION_TABLE = "ledger_revision"
+
+
+class UtcDateTime(TypeDecorator[datetime]):
+    """A moment, kept in UTC on every database; one without a zone is taken as UTC."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002
+        """Return what the database stores for `value`."""
+        return None if value is None else as_utc(value)
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002
+        """Return what the caller gets for the stored `value`."""
+        return None if value is None else as_utc(value)
+
+
+def as_utc(moment: datetime) -> datetime:
+    """Return `moment` in UTC; one without a zone is taken as UTC."""
+    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+
+
+metadata = MetaData()
+
+_BIG = BigInteger().with_variant(Integer(), "sqlite")
+
+
+def _text(name: str, **options: Any) -> Column[Any]:
+    return Column(name, Text(), nullable=False, **options)
+
+
+def _moment(name: str) -> Column[Any]:
+    return Column(name, UtcDateTime(), nullable=False)
+
+
+# One attempt to make a release: what it started from.
+refresh = Table(
+    "refresh",
+    metadata,
+    _text("refresh_id", primary_key=True),
+    _text("product", primary_key=True),
+    Column("base", Integer()),
+    Column("pins", JSON(), nullable=False),
+    _text("run_id"),
+    _moment("started_at"),
+)
+
+# How the last attempt at a table (partition '' is the table as a whole) ended, unless it ended well.
+attempt = Table(
+    "attempt",
+    metadata,
+    _text("refresh_id", primary_key=True),
+    _text("product", primary_key=True),
+    _text("table_name", primary_key=True),
+    _text("partition_key", primary_key=True),
+    _text("state"),  # started or refused
+    _text("message"),
+)
+
+version = Table(
+    "version",
+    metadata,
+    _text("id", primary_key=True),
+    _text("product"),
+    _text("table_name"),
+    _text("partition_key"),
+    _text("state"),  # candidate, superseded, released, expired or removed
+    Column("row_count", _BIG, nullable=False),
+    Column("columns", JSON(), nullable=False),
+    Column("contract_hash", String(64), nullable=False),
+    _text("code_version"),
+    _text("refresh_id"),
+    _text("run_id"),
+    _moment("created_at"),
+    Column("valid_thru", UtcDateTime()),
+    Column("quarantined", JSON(), nullable=False),
+    Index("version_by_refresh", "refresh_id", "product"),
+    Index("version_by_state", "state", "product"),
+)
+
+version_file = Table(
+    "version_file",
+    metadata,
+    _text("version_id", primary_key=True),
+    Column("position", Integer(), primary_key=True),
+    Column("quarantine", Boolean(), nullable=False),
+    _text("path"),
+    Column("bytes", _BIG, nullable=False),
+    Column("sha256", String(64), nullable=False),
+    Column("row_count", _BIG, nullable=False),
+    ForeignKeyConstraint(["version_id"], ["version.id"], name="file_of_version"),
+    Index("version_file_by_path", "path"),
+)
+
+result = Table(
+    "result",
+    metadata,
+    Column("id", _BIG, primary_key=True, autoincrement=True),
+    _text("result_key"),
+    _text("product"),
+    _text("table_name"),
+    Column("partition_key", Text()),
+    _text("rule"),
+    Column("passed", Boolean(), nullable=False),
+    Column("blocking", Boolean(), nullable=False),
+    _text("refresh_id"),
+    _text("run_id"),
+    _moment("judged_at"),
+    Column("detail", JSON(), nullable=False),
+    UniqueConstraint("result_key", "refresh_id", name="one_result_a_refresh"),
+    Index("result_by_rule", "product", "table_name", "rule", "id"),
+)
+
+contract = Table(
+    "contract",
+    metadata,
+    Column("hash", String(64), primary_key=True),
+    _text("product", primary_key=True),
+    _text("table_name", primary_key=True),
+    _text("contract_id"),
+    _text("contract_version"),
+    _text("text"),
+    Index("contract_by_id", "contract_id"),
+)
+
+# The number follows the base's, so the primary key alone forbids two successors of one release.
+release = Table(
+    "release",
+    metadata,
+    _text("product", primary_key=True),
+    Column("number", Integer(), primary_key=True, autoincrement=False),
+    _text("draft_key"),
+    _text("kind"),
+    Column("base", Integer()),
+    _text("refresh_id"),
+    _text("run_id"),
+    _moment("published_at"),
+    _text("git_sha"),
+    _text("note"),
+    Column("retained", Boolean(), nullable=False),
+    UniqueConstraint("draft_key", name="one_release_a_draft"),
+)
+
+release_item = Table(
+    "release_item",
+    metadata,
+    _text("product", primary_key=True),
+    Column("number", Integer(), primary_key=True, autoincrement=False),
+    _text("table_name", primary_key=True),
+    _text("partition_key", primary_key=True),
+    _text("version_id"),
+    ForeignKeyConstraint(["product", "number"], ["release.product", "release.number"], name="item_of_release"),
+    ForeignKeyConstraint(["version_id"], ["version.id"], name="version_of_item"),
+    Index("release_item_by_version", "version_id"),
+)
+
+release_contract = Table(
+    "release_contract",
+    metadata,
+    _text("product", primary_key=True),
+    Column("number", Integer(), primary_key=True, autoincrement=False),
+    _text("table_name", primary_key=True),
+    Column("hash", String(64), nullable=False),
+    ForeignKeyConstraint(["product", "number"], ["release.product", "release.number"], name="contract_of_release"),
+)
+
+release_input = Table(
+    "release_input",
+    metadata,
+    _text("product", primary_key=True),
+    Column("number", Integer(), primary_key=True, autoincrement=False),
+    _text("upstream", primary_key=True),
+    Column("upstream_number", Integer(), nullable=False),
+    ForeignKeyConstraint(["product", "number"], ["release.product", "release.number"], name="input_of_release"),
+    Index("release_input_by_upstream", "upstream", "upstream_number"),
+)
+
+head = Table(
+    "head",
+    metadata,
+    _text("product", primary_key=True),
+    Column("number", Integer(), nullable=False),
+    ForeignKeyConstraint(["product", "number"], ["release.product", "release.number"], name="release_of_head"),
+)
+
+# Files of sources that candidates were made from; they become `consumed` with the release, never before.
+consumed_candidate = Table(
+    "consumed_candidate",
+    metadata,
+    _text("refresh_id", primary_key=True),
+    _text("product", primary_key=True),
+    _text("table_name", primary_key=True),
+    _text("source", primary_key=True),
+    _text("path", primary_key=True),
+    Column("bytes", _BIG, nullable=False),
+    Column("sha256", String(64), nullable=False),
+)
+
+consumed = Table(
+    "consumed",
+    metadata,
+    _text("product", primary_key=True),
+    Column("number", Integer(), primary_key=True, autoincrement=False),
+    _text("table_name", primary_key=True),
+    _text("source", primary_key=True),
+    _text("path", primary_key=True),
+    Column("bytes", _BIG, nullable=False),
+    Column("sha256", String(64), nullable=False),
+    ForeignKeyConstraint(["product", "number"], ["release.product", "release.number"], name="consumed_by_release"),
+)
+
+cursor = Table(
+    "cursor",
+    metadata,
+    _text("product", primary_key=True),
+    Column("number", Integer(), primary_key=True, autoincrement=False),
+    _text("source", primary_key=True),
+    _text("value"),
+    ForeignKeyConstraint(["product", "number"], ["release.product", "release.number"], name="cursor_of_release"),
+)

@@ -1,0 +1,1 @@
+"""What lies outside all products, found and read as declared; it must not know products."""

@@ -1,0 +1,303 @@
+"""Where source data lies and how it is read: files, folders and data files of installed packages.
+
+It must not know which product reads a source, or keep what was read: it says which files were consumed, and the
+release commits that. Databases and object stores will be further entries of `_PLACES`.
+"""
+
+from __future__ import annotations
+
+import glob
+import hashlib
+import importlib.util
+import shutil
+import tempfile
+import uuid
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import duckdb
+
+from dataproducts.errors import SourceError, first_line, suggest
+from dataproducts.sources.dialect import Dialect, detect, read_csv_sql, text_of
+from dataproducts.sources.readings import column_types, strptime_format, typed, typed_or_error, unfit
+from dataproducts.sql import literal, quote
+from dataproducts.trial import columns_of
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from dataproducts.product import Server
+
+SUFFIXES = {
+    "csv": (".csv", ".tsv", ".txt", ".csv.gz", ".tsv.gz"),
+    "parquet": (".parquet", ".pq"),
+    "json": (".json", ".jsonl", ".ndjson", ".json.gz", ".jsonl.gz", ".ndjson.gz"),
+}
+"""File name endings of each format, for folders and for files whose format nobody declared."""
+
+_BLOCK_BYTES = 1 << 20
+_UTF8 = frozenset({"utf-8", "utf8", "utf-8-sig", "ascii", "us-ascii"})
+
+
+@dataclass(frozen=True, slots=True)
+class ConsumedFile:
+    """One file that was read; `path` is relative to the project where it lies in it, `package/file` for packages."""
+
+    path: str
+    bytes: int
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A source ready to be read: `relation` is SQL usable after FROM in the connection it was opened with."""
+
+    relation: str
+    consumed: tuple[ConsumedFile, ...]
+
+
+def open_source(
+    con: duckdb.DuckDBPyConnection, server: Server, *, root: Path, overrides: Mapping[str, Any] | None = None
+) -> Source:
+    """Find the files of `server` and say how to read them.
+
+    `overrides` are the environment's settings of this server, and win over the contract's. Settings: `path` (a file,
+    a folder, or a glob; relative to `root`), `package` (an installed package that `path` lies in), `format` (csv,
+    parquet, json), and for CSV `encoding`, `delimiter`, `header`, `nullValues`, `columns` ({name: SQL type}),
+    `dateFormat`, `timestampFormat`. What is not declared is detected, or refused where two readings fit.
+    JSON and Parquet take `columns` too; text in JSON is a date only where it is ISO 8601.
+
+    Raises: SourceError.
+    """
+    settings = _merged(server, overrides)
+    files = _find(server, settings, root)
+    try:
+        relation = read_files(con, [path for path, _ in files], settings, where=f"server {server.name!r}")
+    except duckdb.Error as error:
+        raise SourceError(f"server {server.name!r}: {first_line(error)}") from error
+    return Source(relation, tuple(_consumed(path, shown) for path, shown in files))
+
+
+def list_files(server: Server, *, root: Path, overrides: Mapping[str, Any] | None = None) -> tuple[ConsumedFile, ...]:
+    """Return the files that `open_source` would read, with sizes and hashes, without reading them as data.
+
+    Raises: SourceError, if there are none.
+    """
+    return tuple(_consumed(path, shown) for path, shown in _find(server, _merged(server, overrides), root))
+
+
+def _find(server: Server, settings: Mapping[str, Any], root: Path) -> list[tuple[Path, str]]:
+    kind = str(settings.get("type") or server.type)
+    if kind not in _PLACES:
+        raise SourceError(f"{server.mark}: server {server.name!r}: there is no source of type {kind!r}. "
+                          f"{suggest(kind, sorted(_PLACES)).strip()}")  # fmt: skip
+    return _PLACES[kind](server, settings, root)
+
+
+def _merged(server: Server, overrides: Mapping[str, Any] | None) -> dict[str, Any]:
+    """Return the settings of `server` with `overrides` laid over."""
+    return {**server.settings, **(overrides or {})}
+
+
+def _local(server: Server, settings: Mapping[str, Any], root: Path) -> list[tuple[Path, str]]:
+    if settings.get("package"):
+        return _package(server, settings, root)
+    declared = str(settings.get("path") or "")
+    if not declared:
+        raise SourceError(f"{server.mark}: server {server.name!r} has no path. Declare `path`")
+    base = root.resolve()
+    found = _expand(base / declared, _format(settings, declared), where=f"server {server.name!r}", declared=declared)
+    return [
+        (path, path.relative_to(base).as_posix() if path.is_relative_to(base) else path.as_posix()) for path in found
+    ]
+
+
+def _package(server: Server, settings: Mapping[str, Any], _root: Path) -> list[tuple[Path, str]]:
+    """Files of an installed package, found without importing it."""
+    package, inside = str(settings.get("package") or ""), str(settings.get("path") or "")
+    if not package or not inside:
+        raise SourceError(f"{server.mark}: server {server.name!r} needs `package` and the `path` inside it")
+    try:
+        spec = importlib.util.find_spec(package)
+    except (ImportError, ValueError):
+        spec = None
+    if spec is None or not spec.submodule_search_locations:
+        raise SourceError(
+            f"{server.mark}: server {server.name!r}: package {package!r} is not installed. Install it, or override "
+            f"`type: local` and `path` for {server.name!r} in the environment"
+        )
+    base = Path(next(iter(spec.submodule_search_locations))).resolve()
+    where = f"server {server.name!r}"
+    found = _expand(base / inside, _format(settings, inside), where=where, declared=f"{package}/{inside}")
+    outside = [path for path in found if not path.is_relative_to(base)]
+    if outside:
+        raise SourceError(f"{server.mark}: {where}: {inside!r} lies outside package {package!r}")
+    return [(path, f"{package}/{path.relative_to(base).as_posix()}") for path in found]
+
+
+_PLACES = {"local": _local, "custom": _package}
+
+SERVER_TYPES = tuple(_PLACES)
+"""Types of servers that can be read."""
+
+
+def _format(settings: Mapping[str, Any], path: str) -> str:
+    """The declared format, else the one that the file's name tells, else ''."""
+    declared = str(settings.get("format") or "").lower()
+    if declared:
+        known = {"tsv": "csv", "ndjson": "json", "jsonl": "json", "delimited": "csv"}.get(declared, declared)
+        if known not in SUFFIXES:
+            raise SourceError(f"there is no format {declared!r}.{suggest(declared, sorted(SUFFIXES))}")
+        return known
+    return format_of(path)
+
+
+def format_of(path: str) -> str:
+    """Return the format that the ending of a file's name tells, '' if none."""
+    return next((kind for kind, endings in SUFFIXES.items() if path.lower().endswith(endings)), "")
+
+
+def _expand(path: Path, kind: str, *, where: str, declared: str) -> list[Path]:
+    """The file, the folder's files of the format, or what the glob matches, sorted; hidden files do not count."""
+    if path.is_file():
+        return [path.resolve()]
+    if path.is_dir():
+        endings = SUFFIXES.get(kind)
+        if endings is None:
+            raise SourceError(f"{where}: {declared!r} is a folder. Declare `format`: csv, parquet or json")
+        found = [child for child in path.iterdir() if child.is_file() and child.name.lower().endswith(endings)]
+        what = f"no {kind} file is in the folder"
+    else:
+        has_magic = glob.has_magic(declared)
+        found = [Path(name) for name in glob.glob(str(path), recursive=True)] if has_magic else []  # noqa: PTH207
+        what = "no file matches" if has_magic else "there is no file or folder"
+    found = sorted(child.resolve() for child in found if child.is_file() and not child.name.startswith((".", "_")))
+    if not found:
+        raise SourceError(f"{where}: {what} {declared!r} (looked for {path}). Put it there, or set `path` for this "
+                          "server in the environment")  # fmt: skip
+    return found
+
+
+def _consumed(path: Path, shown: str) -> ConsumedFile:
+    digest, size = hashlib.sha256(), 0
+    with path.open("rb") as file:
+        while block := file.read(_BLOCK_BYTES):
+            digest.update(block)
+            size += len(block)
+    return ConsumedFile(shown, size, digest.hexdigest())
+
+
+def read_files(
+    con: duckdb.DuckDBPyConnection, files: Sequence[Path], settings: Mapping[str, Any], *, where: str
+) -> str:
+    """Return SQL, usable after FROM, that reads `files` by `settings`, as `open_source` says.
+
+    Raises:
+        SourceError: the files do not fit what is declared, or fit two readings.
+        duckdb.Error: the engine cannot read them.
+    """
+    kind = _format(settings, files[0].name)
+    names = literal([str(path) for path in files])
+    if kind == "csv":
+        return _read_csv(con, files, settings, where=where)
+    if kind == "parquet":
+        return _with_columns(con, f"read_parquet({names})", settings, where=where)
+    if kind == "json":
+        source = f"read_json({names}, dateformat = 'iso', timestampformat = 'iso', sample_size = -1)"
+        return _with_columns(con, source, settings, where=where)
+    raise SourceError(f"{where}: nothing tells the format of {files[0].name!r}. Declare `format`: csv, parquet or json")
+
+
+def _with_columns(con: duckdb.DuckDBPyConnection, source: str, settings: Mapping[str, Any], *, where: str) -> str:
+    """`source` with declared columns cast; describing it shows now, not later, whether it can be read."""
+    known = tuple(columns_of(con, source))
+    declared = _declared_columns(settings, known, where=where)
+    casts = ", ".join(f"CAST({quote(name)} AS {kind}) AS {quote(name)}" for name, kind in declared.items())
+    return f"(SELECT * REPLACE ({casts}) FROM {source})" if casts else source
+
+
+def _declared_columns(settings: Mapping[str, Any], known: Sequence[str], *, where: str) -> dict[str, str]:
+    declared = {str(name): str(kind) for name, kind in (settings.get("columns") or {}).items()}
+    for name in declared:
+        if name not in known:
+            raise SourceError(f"{where}: `columns` names {name!r}, which the data lacks.{suggest(name, known)}")
+    return declared
+
+
+def _read_csv(con: duckdb.DuckDBPyConnection, files: Sequence[Path], settings: Mapping[str, Any], *, where: str) -> str:
+    """CSV with declared columns as declared, the others as detected."""
+    text, names = text_relation(con, files, settings, where=where)
+    declared = _declared_columns(settings, names, where=where)
+    formats = _date_formats(settings)
+    readings = {name: typed(quote(name), kind, formats) for name, kind in declared.items()}
+    for name, (count, shapes) in unfit(con, text, readings).items():
+        raise SourceError(
+            f"{where}: {count} values of column {name!r} are no {declared[name]}; they look like "
+            f"{', '.join(map(repr, shapes))}. Declare it as VARCHAR and clean it in the transform, or mend the file"
+        )
+    readings = {name: typed_or_error(quote(name), kind, formats) for name, kind in declared.items()}
+    open_names = [name for name in names if name not in declared]
+    readings |= column_types(con, text, open_names, formats=formats, where=where)
+    return f"(SELECT {', '.join(f'{readings[name]} AS {quote(name)}' for name in names)} FROM {text})"
+
+
+def _date_formats(settings: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the declared date and time formats in the words of strptime."""
+    declared = (settings.get("dateFormat"), settings.get("timestampFormat"))
+    return tuple(strptime_format(str(value)) for value in declared if value)
+
+
+def text_relation(
+    con: duckdb.DuckDBPyConnection, files: Sequence[Path], settings: Mapping[str, Any], *, where: str
+) -> tuple[str, tuple[str, ...]]:
+    """Return SQL that reads CSV files as text, blanks cut off and empty fields NULL, and the names of their columns.
+
+    Files may differ in encoding, delimiter and the order of columns, not in the columns that they have.
+
+    Raises: SourceError.
+    """
+    groups: dict[Dialect, list[Path]] = {}
+    for path in files:
+        groups.setdefault(_dialect(path, settings), []).append(path)
+    header = next(iter(groups)).header
+    for dialect, members in groups.items():
+        odd = sorted(set(dialect.header) ^ set(header))
+        if odd:
+            raise SourceError(f"{where}: {files[0].name} and {members[0].name} differ in columns {', '.join(odd)}")
+    nulls = [str(value) for value in settings.get("nullValues") or ()]
+    parts = [_as_text(con, members, dialect, nulls) for dialect, members in groups.items()]
+    if len(parts) == 1:
+        return parts[0], header
+    return "(" + " UNION ALL BY NAME ".join(f"SELECT * FROM {part}" for part in parts) + ")", header
+
+
+def _dialect(path: Path, settings: Mapping[str, Any]) -> Dialect:
+    delimiter, header = settings.get("delimiter"), settings.get("header")
+    return detect(
+        path,
+        encoding=str(settings["encoding"]) if settings.get("encoding") else None,
+        delimiter=str(delimiter).replace("\\t", "\t") if delimiter else None,
+        header=None if header is None else str(header).lower() in {"true", "yes", "1"},
+    )
+
+
+def _as_text(con: duckdb.DuckDBPyConnection, files: Sequence[Path], dialect: Dialect, nulls: Sequence[str]) -> str:
+    if dialect.encoding.lower() in _UTF8:
+        return read_csv_sql([str(path) for path in files], dialect, nulls)
+    # DuckDB reads other encodings only with an extension that it would have to download: rewrite them, keep the rows
+    # in a temporary table of this connection.
+    with tempfile.TemporaryDirectory() as scratch:
+        rewritten = [_rewrite(path, dialect.encoding, Path(scratch) / f"{at}.csv") for at, path in enumerate(files)]
+        name = quote(f"source {uuid.uuid4().hex}")
+        con.execute(f"CREATE TEMP TABLE {name} AS SELECT * FROM {read_csv_sql(rewritten, dialect, nulls)}")
+    return name
+
+
+def _rewrite(path: Path, encoding: str, target: Path) -> str:
+    with text_of(path, encoding) as source, target.open("w", encoding="utf-8", newline="") as written:
+        try:
+            shutil.copyfileobj(source, written)
+        except UnicodeError as error:
+            raise SourceError(f"{path}: the file is not {encoding}, as declared") from error
+    return str(target)

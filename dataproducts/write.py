@@ -1,0 +1,213 @@
+"""Stage a table, split off what is quarantined, and write the rest as new versions; it must not judge them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+import duckdb
+
+from dataproducts.errors import TransformError
+from dataproducts.partitions import after
+from dataproducts.product import OnFailure
+from dataproducts.release import Version
+from dataproducts.rules.quarantine import split
+from dataproducts.sql import file_patterns, literal, quote
+from dataproducts.store import new_id
+from dataproducts.transforms.dependencies import code_version
+from dataproducts.transforms.stage import stage, translated
+from dataproducts.trial import columns_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from datetime import date
+
+    from dataproducts.product import Partitioning, Table, TableRef
+    from dataproducts.release import FileRef
+    from dataproducts.scene import Scene
+    from dataproducts.warehouse import Warehouse
+
+_WHOLE = "all"  # the file name of a table that is not partitioned
+_STAGED = "staged"  # the temporary table of the rows to be written
+
+
+def write_versions(
+    warehouse: Warehouse,
+    scene: Scene,
+    table: Table,
+    inputs: Mapping[str, str],
+    *,
+    con: duckdb.DuckDBPyConnection,
+    partitions: Sequence[date],
+) -> tuple[Version, ...]:
+    """Run the transform of `table` on `inputs` (name -> SQL) and return what was written, one version a partition.
+
+    Rows that a rule sends to quarantine are written beside, and counted in the version.
+    Raises: TransformError, if the transform fails or makes rows of no partition that was asked for; StoreError.
+    """
+    writer = _Writer(warehouse, scene, table, con, batch=new_id())
+    try:
+        if table.partitioning is None:
+            return writer.write(inputs, None, {_WHOLE: ""})
+        written: list[Version] = []
+        for span in _spans(table.partitioning, sorted(set(partitions))):
+            bounds = (span[0], after(table.partitioning, span[-1]))
+            alone = {span[0].isoformat(): ""}
+            together = {
+                day.isoformat(): _between(table.partitioning, day, after(table.partitioning, day)) for day in span
+            }
+            written += writer.write(inputs, bounds, alone if table.partitioning.batch == "each" else together)
+        return tuple(written)
+    except duckdb.Error as error:
+        raise translated(error, table) from None
+
+
+def _spans(partitioning: Partitioning, days: Sequence[date]) -> Iterator[list[date]]:
+    """Partitions that one call of the transform makes: one by one, or every unbroken range at once."""
+    span: list[date] = []
+    for day in days:
+        if span and (partitioning.batch == "each" or after(partitioning, span[-1]) != day):
+            yield span
+            span = []
+        span.append(day)
+    if span:
+        yield span
+
+
+def _between(partitioning: Partitioning | None, start: date, end: date) -> str:
+    column = quote(partitioning.column if partitioning else "")
+    return f"{column} >= {literal(start)} AND {column} < {literal(end)}"
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """The rows of one file: those kept and those quarantined, as SQL, and the rows that each rule rejected."""
+
+    kept: str
+    aside: str | None = None
+    counts: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class _Writer:
+    """What writing one table needs at every step."""
+
+    warehouse: Warehouse
+    scene: Scene
+    table: Table
+    con: duckdb.DuckDBPyConnection
+    batch: str
+
+    def write(
+        self, inputs: Mapping[str, str], bounds: tuple[date, date] | None, tests: Mapping[str, str]
+    ) -> tuple[Version, ...]:
+        """Run the transform once and write its rows as one version for each of `tests` (name -> predicate)."""
+        splits = any(rule.on_failure is OnFailure.QUARANTINE for rule in self.table.rules)
+        dealt = any(tests.values())
+        staged = stage(self.con, self.table, inputs, partition=bounds, staged=_STAGED, materialise=splits or dealt)
+        views: list[str] = []
+        try:
+            outside = self._outside(staged, bounds) if dealt and bounds else ""
+            parts: dict[str, _Part] = {}
+            for name, test in tests.items():
+                rows = f"SELECT * FROM {staged}" + (f" WHERE {test}{outside}" if test else "")
+                parts[name] = self._split(rows, name, views) if splits else _Part(rows)
+                if outside:
+                    self._refuse(parts[name].kept, outside)
+                    outside = ""
+            files = self._store({name: part.kept for name, part in parts.items()}, quarantine=False)
+            aside = {name: part.aside for name, part in parts.items() if part.aside}
+            rejected = self._store(aside, quarantine=True) if aside else {}
+        finally:
+            for view in views:
+                self.con.execute(f"DROP VIEW IF EXISTS {quote(view)}")
+            self.con.execute(f"DROP TABLE IF EXISTS {_STAGED}")
+        return self._versions(files, rejected, {name: part.counts for name, part in parts.items()})
+
+    def _split(self, rows: str, name: str, views: list[str]) -> _Part:
+        """Split the rows of one part; each part alone, so that it does not matter which others are written with it."""
+        view = f"{_STAGED} {name}"
+        views.append(view)
+        self.con.execute(f"CREATE OR REPLACE TEMP VIEW {quote(view)} AS {rows}")
+        day = name if self.table.partitioning else None
+        found = split(self.con, self.table, view, lookup=self._lookup, partition=day)
+        return _Part(found.kept_sql, found.quarantined_sql, found.counts)
+
+    def _lookup(self, ref: TableRef) -> str:
+        return self.warehouse.store.version_relation(self.scene.of(ref))
+
+    def _outside(self, staged: str, bounds: tuple[date, date]) -> str:
+        """SQL that adds the rows of no partition to those of the first, for a rule may quarantine them; or nothing."""
+        inside = _between(self.table.partitioning, *bounds)
+        row = self.con.execute(f"SELECT count(*) FROM {staged} WHERE ({inside}) IS NOT TRUE").fetchone()
+        return f" OR ({inside}) IS NOT TRUE" if row and row[0] else ""
+
+    def _refuse(self, kept: str, outside: str) -> None:
+        """Rows of no partition would be lost in silence by dealing them out: refuse those that are not quarantined."""
+        test = outside.removeprefix(" OR ")
+        row = self.con.execute(f"SELECT count(*) FROM ({kept}) WHERE {test}").fetchone()
+        if row and row[0]:
+            column = self.table.partitioning.column if self.table.partitioning else ""
+            raise TransformError(
+                f"{self.table.mark}: {row[0]} rows of {self.table.name!r} lie outside the partitions that were asked "
+                f"for. Filter {column!r} by $partition_start and $partition_end in the transform"
+            )
+
+    def _store(self, parts: Mapping[str, str], *, quarantine: bool) -> dict[str, FileRef]:
+        return self.warehouse.store.write(
+            self.con,
+            parts,
+            product=self.scene.product.address,
+            table=self.table.name,
+            batch=self.batch,
+            quarantine=quarantine,
+        )
+
+    def _versions(
+        self, files: Mapping[str, FileRef], rejected: Mapping[str, FileRef], counts: Mapping[str, Mapping[str, int]]
+    ) -> tuple[Version, ...]:
+        table = self.table
+        schema = self._schema(next(iter(files.values())))
+        until = self._valid_thru(files.values(), schema)
+        code = code_version(table.transform)
+        return tuple(
+            Version(
+                id=new_id(),
+                product=self.scene.product.address,
+                table=table.name,
+                partition=name if table.partitioning else None,
+                files=(file,),
+                rows=file.rows,
+                schema=schema,
+                contract_hash=table.contract_hash,
+                code_version=code,
+                refresh_id=self.scene.refresh.id,
+                run_id=self.scene.refresh.run_id,
+                created_at=datetime.now(UTC),
+                valid_thru=until.get(str(self.warehouse.store.path(file))),
+                quarantine_files=(rejected[name],) if name in rejected else (),
+                quarantined={rule: rows for rule, rows in counts[name].items() if rows},
+            )
+            for name, file in files.items()
+        )
+
+    def _schema(self, file: FileRef) -> tuple[tuple[str, str], ...]:
+        """Columns and types of one file; all files of a call come from one relation, so they share them."""
+        return tuple(columns_of(self.con, self._read([file])).items())
+
+    def _valid_thru(self, files: Iterable[FileRef], schema: tuple[tuple[str, str], ...]) -> dict[str, datetime]:
+        """Until when each file is complete: the latest event time in it, by path."""
+        if not self.table.valid_thru:
+            return {}
+        # The column with the path must not bear the name of one that the table has.
+        path = "_" * (1 + max(len(name) for name, _ in schema))
+        read = self._read(files, f"filename = {literal(path)}")
+        latest = f"SELECT {quote(path)}, max({quote(self.table.valid_thru)})::TIMESTAMP FROM {read} GROUP BY 1"
+        rows = self.con.execute(latest).fetchall()
+        return {where: moment.replace(tzinfo=UTC) for where, moment in rows if moment}
+
+    def _read(self, files: Iterable[FileRef], *options: str) -> str:
+        """What lies in `files`, as it lies there."""
+        paths = file_patterns(self.warehouse.store.path(file) for file in files)
+        return f"read_parquet({', '.join((paths, 'hive_partitioning = false', *options))})"
