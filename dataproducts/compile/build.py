@@ -90,12 +90,14 @@ def _quick_history() -> Iterator[None]:
     Dagster 1.13 commits four times for each partition event, which is most of a first build with a year of days.
     What a power cut could damage is the history of local runs; releases are in the ledger, which always waits.
     """
-    home = str(Path(os.environ["DAGSTER_HOME"]).resolve())
+    home = Path(os.environ["DAGSTER_HOME"]).resolve()
+    # Dagster's own folders and no others: a ledger that somebody keeps below the same home must wait for the disk.
+    own = tuple(f"{home / folder}{os.sep}" for folder in ("history", "schedules"))
 
     def relax(connection: Any, _record: Any) -> None:
         if isinstance(connection, sqlite3.Connection):
             path = connection.execute("PRAGMA database_list").fetchone()[2]
-            if path and path.startswith(home):
+            if path and path.startswith(own):
                 connection.execute("PRAGMA synchronous = OFF")
 
     event.listen(Engine, "connect", relax)
