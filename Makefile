@@ -6,7 +6,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constr
 export DAGSTER_HOME ?= $(CURDIR)/.dagster
 export DAGSTER_DISABLE_TELEMETRY ?= yes
 
-.PHONY: help demo dev test compat check format fault clean
+.PHONY: help demo dev test compat check format fault bench clean
 
 help:  ## Show what can be made
 	@grep -E '^[a-z]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 10
@@ -16,7 +16,7 @@ $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
 
 $(VENV)/.demo: pyproject.toml constraints.txt | $(VENV)/bin/python
-	$(PIP) --editable '.[ui,retail]'
+	$(PIP) --editable '.[ui,retail,gx]'
 	@touch $@
 
 $(VENV)/.dev: pyproject.toml constraints.txt | $(VENV)/bin/python
@@ -40,7 +40,8 @@ compat: $(VENV)/.dev  ## Run what computes on DuckDB 1.5 too
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --upgrade --target build/duckdb-1.5 'duckdb>=1.5.5,<1.6'
 	PYTHONPATH=build/duckdb-1.5 $(BIN)/python -c 'import duckdb; assert duckdb.__version__.startswith("1.5"), duckdb.__version__'
 	PYTHONPATH=build/duckdb-1.5 $(BIN)/python -m pytest --numprocesses 2 --dist worksteal tests/test_gate.py \
-	  tests/test_rules.py tests/test_sources.py tests/test_transform.py tests/test_store.py tests/test_serving.py tests/test_refresh.py
+	  tests/test_rules.py tests/test_sources.py tests/test_transform.py tests/test_store.py tests/test_serving.py tests/test_refresh.py \
+	  tests/test_differential.py tests/test_footers.py tests/test_beyond.py
 
 check: $(VENV)/.dev  ## Format, lint and types
 	$(BIN)/ruff format --check .
@@ -53,6 +54,9 @@ format: $(VENV)/.dev  ## Rewrite the files as `check` wants them
 
 fault: $(VENV)/.dev  ## Kill, fill and race the publisher for ten minutes
 	$(BIN)/python -m pytest tests/test_fault.py --fault-seconds 600
+
+bench: $(VENV)/.dev  ## Time the gate beside its peers at 10 million rows
+	$(BIN)/python -m benchmarks.gate
 
 clean:  ## Forget releases and run history, keep the environment
 	rm -rf .dagster .dataproducts

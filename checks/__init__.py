@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
+from checks.suites import households_as_known
 from dataproducts.policy import (
     Policy,
     classification_required,
@@ -74,6 +75,8 @@ CUSTOM: Mapping[str, Callable[..., Any]] = MappingProxyType(
         "no_blank_text": no_blank_text,
         "CustomerValue": LazyModel("CustomerValue"),
         "AffinityScores": LazyModel("AffinityScores"),
+        "households_as_known": households_as_known,
     }
 )
-"""Named rules that contracts may use: functions for `engine: python`, models for `engine: pandera`."""
+"""Named rules that contracts may use: functions for `engine: python`, models for `engine: pandera`, suites for
+`engine: greatExpectations`."""

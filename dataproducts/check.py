@@ -1,34 +1,40 @@
 """One file judged by one contract, without a project; it must not import an orchestrator or a data frame library.
 
-CSV and JSON carry no types, so each column of the contract is read as its declared type, without guessing: dates and
-times by the column's `format` option, else as ISO 8601. A value that does not fit its type fails the `schema` rule,
-and counts as NULL for every other rule. Parquet is judged with the types that it has. Partitions do not apply: a
+A value that does not fit its declared type fails the `schema` rule, and counts as NULL for every other rule. A rule on
+a column that the file lacks is not judged, and fails; one in another case is another column. Rows that a rule sends to
+quarantine are set aside before the rest is judged, as a build would, and written nowhere. Partitions do not apply: a
 rule on partition bounds holds rows against the first and last partition that the contract names.
 """
 
 from __future__ import annotations
 
-from dataclasses import replace
+import tempfile
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import duckdb
 
-from dataproducts.errors import SourceError, UnknownNameError, first_line
-from dataproducts.gate import judge
+from dataproducts.errors import SourceError, UnknownNameError, UsageError, first_line
+from dataproducts.gate import Subject, judge
 from dataproducts.load import load_contract
-from dataproducts.product import Dimension, Rule, RuleKind, TableRef
-from dataproducts.sources.files import SUFFIXES, format_of, read_files, text_relation
-from dataproducts.sources.readings import strptime_format, typed, unfit
-from dataproducts.sql import literal, quote
-from dataproducts.trial import columns_of
+from dataproducts.product import Dimension, OnFailure, Rule, RuleKind, TableRef
+from dataproducts.read import Rows, read_plain, read_rows
+from dataproducts.release import FileRef, Version
+from dataproducts.rules.facts import Facts
+from dataproducts.rules.facts import Rows as Known
+from dataproducts.rules.quarantine import limited, split
+from dataproducts.rules.treatments import treat
+from dataproducts.sql import quote
 from dataproducts.verdict import RuleResult, Verdict
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
-    from datetime import datetime
-    from pathlib import Path
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
-    from dataproducts.product import Column, Table
+    from dataproducts.product import Table
+    from dataproducts.rules.quarantine import Lookup
 
 
 def check_file(
@@ -42,23 +48,22 @@ def check_file(
 ) -> Verdict:
     """Judge the CSV, Parquet or JSON file at `path` by `contract`, the table called `table` if it declares several.
 
-    `others` gives the files of the tables that foreign keys and SQL rules read, by table name; a rule that needs one
-    that is not given fails. `custom` holds the objects that custom rules name.
+    `path` may be a folder or a glob, whose files are judged as one table. `others` gives the files of the tables that
+    foreign keys and SQL rules read, by table name, read as the contract declares them if it does; a rule that needs
+    one that is not given fails. `custom` holds the objects that custom rules name. The verdict's `rows` are those
+    judged, its `quarantined` those set aside, by rule.
 
     Raises:
         DeclarationError: the contract is faulty.
         UnknownNameError: it declares no table called `table`, or several and none was named.
+        UsageError: its servers disagree on how the file is written.
         SourceError: the file is absent, of no known format, or cannot be read.
     """
-    judged = _choose(load_contract(contract), table, contract)
-    settings = judged.servers[0].settings if judged.servers else {}
-    with duckdb.connect(":memory:") as con:
-        try:
-            relation, misfits = _read(con, path, judged, settings)
-            names = {name: _plain(con, file) for name, file in (others or {}).items()}
-            row = con.execute(f"SELECT count(*) FROM {relation}").fetchone()
-        except duckdb.Error as error:
-            raise SourceError(f"{path}: {first_line(error)}") from error
+    tables = load_contract(contract)
+    judged = _choose(tables, table, contract)
+    with _scratch_connection() as con:
+        rows = read_rows(con, path, judged)
+        names = {name: _read_other(con, name, file, tables) for name, file in (others or {}).items()}
 
         def lookup(ref: TableRef) -> str:
             if ref.table not in names:
@@ -68,9 +73,41 @@ def check_file(
         rules = judged.rules
         if not any(rule.kind is RuleKind.SCHEMA for rule in rules):
             rules = (Rule("schema", RuleKind.SCHEMA, dimension=Dimension.SCHEMA), *rules)
-        results = judge(con, judged, relation, lookup=lookup, now=now, rules=rules, names=names, custom=custom)
-    total = int(row[0]) if row else 0
-    return Verdict(judged.name, total, tuple(_with_misfits(result, judged, misfits) for result in results), {})
+        lacking = {rule.name: column for rule in rules if (column := _lacking(rule, judged, rows))}
+        open_rules = tuple(rule for rule in rules if rule.name not in lacking)
+        # What the file lacks would be in the order by which the first of equal rows is kept.
+        there = tuple(column for column in judged.columns if column.name not in rows.missing)
+        policies = tuple(one for one in judged.treatments if one.column not in rows.missing)
+        try:
+            present = replace(judged, rules=open_rules, columns=there, treatments=policies)
+            settled = _settle(con, present, rows.relation, lookup)
+        except duckdb.Error as error:
+            raise SourceError(f"{path}: {first_line(error)}") from error
+        relation, total = settled.relation, settled.total
+        subject = Subject(
+            rows=Known(relation, rows.facts if relation == rows.relation and rows.facts else Facts(total)),
+            now=now,
+            lookup=lambda ref: Known(lookup(ref)),
+            names=names,
+            custom=custom or {},
+        )
+        judgement = judge(con, judged, subject, rules=open_rules)
+    results = limited(judged, [settled.as_version(judged)], judgement.results)
+    found = {result.rule.name: _with_findings(result, judged, rows) for result in results}
+    found |= {rule.name: _unjudged(rule, lacking[rule.name], total) for rule in rules if rule.name in lacking}
+    return Verdict(judged.name, total, tuple(found[rule.name] for rule in rules), settled.counts, judgement.passes)
+
+
+@contextmanager
+def _scratch_connection() -> Iterator[duckdb.DuckDBPyConnection]:
+    """A connection whose times are UTC, and which writes what does not fit into memory to a folder that is removed."""
+    with tempfile.TemporaryDirectory(prefix="dataproducts-", ignore_cleanup_errors=True) as folder:
+        # The engine's own choice would be `.tmp` in the current folder, where nothing is to be written.
+        settings = {"TimeZone": "UTC", "temp_directory": str(Path(folder) / "spilled")}
+        with duckdb.connect(":memory:") as con:
+            for name, value in settings.items():
+                con.execute(f"SET {name} = ?", [value])
+            yield con
 
 
 def _choose(tables: Sequence[Table], name: str | None, contract: Path) -> Table:
@@ -78,66 +115,101 @@ def _choose(tables: Sequence[Table], name: str | None, contract: Path) -> Table:
     if name is None and len(tables) == 1:
         return tables[0]
     found = next((table for table in tables if table.name == name), None)
+    if found is None and name is None:
+        raise UsageError(f"{contract} has {len(known)} tables. Name one with --table: {', '.join(known)}")
     if found is None:
-        raise UnknownNameError(f"table in {contract}", name or "(none named)", known)
+        raise UnknownNameError(f"table in {contract}", name or "", known)
     return found
 
 
-_Misfits = dict[str, tuple[int, tuple[str, ...]]]
+def _read_other(con: duckdb.DuckDBPyConnection, name: str, path: Path, tables: Sequence[Table]) -> str:
+    """Another table's file: as the contract declares that table, if it does, else with the types that it shows."""
+    declared = next((table for table in tables if table.name == name), None)
+    return read_rows(con, path, declared).relation if declared else read_plain(con, path)
 
 
-def _read(
-    con: duckdb.DuckDBPyConnection, path: Path, table: Table, settings: Mapping[str, Any]
-) -> tuple[str, _Misfits]:
-    """SQL over the file with the contract's types, and by column the values that do not fit theirs."""
-    kind = format_of(path.name)
-    if not path.is_file():
-        raise SourceError(f"{path}: there is no such file")
-    if kind == "csv":
-        told = {key: settings[key] for key in ("encoding", "delimiter", "header", "nullValues") if key in settings}
-        source, names = text_relation(con, [path], told, where=str(path))
-    elif kind == "json":
-        source, names = _json_text(con, path)
-    elif kind == "parquet":
-        return f"read_parquet({literal(str(path))})", {}
-    else:
-        known = ", ".join(endings[0] for endings in SUFFIXES.values())
-        raise SourceError(f"{path}: nothing tells the format. Give a file that ends in {known}")
-    columns = {column.name: column for column in table.columns}
-    readings = {name: _reading(columns[name], as_json=kind == "json") for name in names if name in columns}
-    shown = ", ".join(f"{readings.get(name, quote(name))} AS {quote(name)}" for name in names)
-    return f"(SELECT {shown} FROM {source})", unfit(con, source, readings)
+def _lacking(rule: Rule, table: Table, rows: Rows) -> str:
+    """The first column of `rule` that the file lacks; '' if it has all. `address.city` lies in `address`."""
+    columns = [column.name for column in table.columns]
+    for path in rule.columns:
+        over = max((name for name in columns if path == name or path.startswith(f"{name}.")), key=len, default="")
+        if over in rows.missing:
+            return over
+    return ""
 
 
-def _reading(column: Column, *, as_json: bool) -> str:
-    nested = column.sql_type.endswith(("]", ")")) and column.logical_type in {"object", "array"}
-    if as_json and nested:
-        return f"TRY_CAST(CAST({quote(column.name)} AS JSON) AS {column.sql_type})"
-    declared = column.options.get("format")
-    dated = isinstance(declared, str) and ("yy" in declared or "%" in declared)
-    formats = (strptime_format(str(declared)),) if dated else ()
-    return typed(quote(column.name), column.sql_type, formats)
+@dataclass(frozen=True, slots=True)
+class _Settled:
+    """The rows that are judged: how many, and how many of the file were set aside, in all and by rule."""
+
+    relation: str
+    total: int
+    aside: int = 0
+    counts: Mapping[str, int] = field(default_factory=dict)
+
+    def as_version(self, table: Table) -> Version:
+        """The version that a build would write of the file, as far as limits of quarantine look at it."""
+        rejected = (FileRef("", 0, "", self.aside),) if self.aside else ()
+        written = ("", "", table.name, None, (), self.total, (), "", "", "", "", datetime.min.replace(tzinfo=UTC))
+        return Version(*written, quarantine_files=rejected, quarantined=self.counts)
 
 
-def _json_text(con: duckdb.DuckDBPyConnection, path: Path) -> tuple[str, tuple[str, ...]]:
-    """JSON objects with each member as text, nested ones as JSON text, and null as NULL."""
-    source = f"read_json({literal(str(path))}, sample_size = -1, maximum_depth = 1)"
-    names = tuple(columns_of(con, source))
-    shown = ", ".join(f"{quote(name)} ->> '$' AS {quote(name)}" for name in names)
-    return f"(SELECT {shown} FROM {source})", names
+def _settle(con: duckdb.DuckDBPyConnection, table: Table, relation: str, lookup: Lookup) -> _Settled:
+    """Treat the rows and set some aside, as a build does before it judges; without such rules they stay as they are."""
+    total = _count(con, relation)
+    if not table.treatments and not any(rule.on_failure is OnFailure.QUARANTINE for rule in table.rules):
+        return _Settled(relation, total)
+    staged = _STAGED
+    con.execute(f"CREATE TEMP VIEW {quote(staged)} AS SELECT * FROM {relation}")
+    treated = treat(con, table, quote(staged))
+    if treated.sql:
+        staged = f"{_STAGED} treated"
+        con.execute(f"CREATE TEMP TABLE {quote(staged)} AS {treated.sql}")
+    dealt = split(con, table, staged, lookup=lookup, bounds=treated.rules)
+    counts = {name: count for name, count in dealt.counts.items() if count}
+    if not counts:
+        return _Settled(quote(staged) if treated.sql else relation, total)
+    con.execute(f"CREATE TEMP TABLE {quote(_KEPT)} AS {dealt.kept_sql}")
+    kept = _count(con, quote(_KEPT))
+    return _Settled(quote(_KEPT), kept, total - kept, counts)
 
 
-def _plain(con: duckdb.DuckDBPyConnection, path: Path) -> str:
-    """Another table's file, with the types that it shows."""
-    if not path.is_file():
-        raise SourceError(f"{path}: there is no such file")
-    return read_files(con, [path], {}, where=str(path))
+_STAGED, _KEPT = "staged rows", "kept rows"
 
 
-def _with_misfits(result: RuleResult, table: Table, misfits: _Misfits) -> RuleResult:
-    if result.rule.kind is not RuleKind.SCHEMA or not misfits:
+def _count(con: duckdb.DuckDBPyConnection, relation: str) -> int:
+    row = con.execute(f"SELECT count(*) FROM {relation}").fetchone()
+    return int(row[0]) if row else 0
+
+
+def _unjudged(rule: Rule, column: str, total: int) -> RuleResult:
+    said = f"not judged: column {column} is missing"
+    return RuleResult(rule, passed=False, total_rows=total, message=said, error=said)
+
+
+def _values(count: int) -> str:
+    return "1 value" if count == 1 else f"{count} values"
+
+
+def _are(count: int) -> str:
+    return "is" if count == 1 else "are"
+
+
+def _with_findings(result: RuleResult, table: Table, rows: Rows) -> RuleResult:
+    """The result of the `schema` rule with what reading the file has shown; every other result as it is."""
+    if result.rule.kind is not RuleKind.SCHEMA:
         return result
     types = {column.name: column.sql_type for column in table.columns}
-    said = "; ".join(f"{count} values of {name} are no {types[name]}" for name, (count, _) in misfits.items())
-    message = said if result.passed else f"{result.message}; {said}"
-    return replace(result, passed=False, observed=(result.observed or 0) + len(misfits), message=message)
+    found = [f"{_values(count)} of {name} {_are(count)} no {types[name]}" for name, count in rows.misfits.items()]
+    found += [f"column {name} is not in the contract" for name in rows.ignored]
+    hints = [
+        f"is {near} meant for {name}? Rename it, or declare `physicalName: {near}`"
+        for name, near in rows.missing.items()
+        if near
+    ]
+    if not found and not hints:
+        return result
+    said = "; ".join([*([] if result.passed else [result.message]), *found, *hints])
+    observed = (result.observed or 0) + len(found)
+    failed = rows.misfit_rows or result.failed_rows
+    return replace(result, passed=False, observed=observed, message=said, failed_rows=failed)

@@ -50,6 +50,7 @@ def open_inputs(
         yield relations, tuple(consumed)
     finally:
         drop_temporary(con)
+        con.execute("RESET disabled_optimizers")  # which a source with doubtful statistics had set
     if any(_is_touched(environment.root / file.path, began_s) for file in consumed):
         _check_sources(warehouse, servers, consumed)
 

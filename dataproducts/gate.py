@@ -1,51 +1,102 @@
 """The gate: every rule of a contract judged on staged rows, fail closed; it must not know who staged or publishes them.
 
-Row rules, NULL counts and freshness are counted in one pass; each uniqueness rule and each foreign key adds a pass over
-its own columns. A rule that cannot be judged fails, with the reason; the others get their results all the same.
+Rules that reject single rows, NULL counts and freshness are counted together, by the cheapest exact proof of each; a
+key, a foreign key or a query adds a pass over its own columns. A rule that cannot be judged fails, with the reason;
+the others get their results all the same.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import duckdb
 
 from dataproducts.errors import DataProductError, UsageError
 from dataproducts.product import RuleKind
-from dataproducts.rules.confine import confined
-from dataproducts.rules.custom import run_custom
+from dataproducts.rules.count import THE_DAY, count
+from dataproducts.rules.custom import declared_only, is_foreign, run_custom
+from dataproducts.rules.dependency import broken_dependency, conflicting_row
+from dataproducts.rules.facts import PROVED, Rows, proved_none
+from dataproducts.rules.finding import Asked
 from dataproducts.rules.masking import mask_error
+from dataproducts.rules.passes import Passes
 from dataproducts.rules.predicates import (
     COUNTED_KINDS,
-    JUDGED,
     ROW_KINDS,
     failing_row,
     holds,
     in_unit,
+    judged,
     newest,
     orphan_row,
     orphans,
     repeated_row,
-    surplus,
 )
-from dataproducts.rules.reads import query_of
-from dataproducts.rules.scan import PARTITION, Counted, Measure, Proof, rejected, sample, scan
+from dataproducts.rules.scan import SCAN, Counted, Measure, rejected, sample
+from dataproducts.rules.unique import count_surplus, overlapping
+from dataproducts.rules.whole import FINDERS, outlived
 from dataproducts.rules.wording import duration, rows_found
-from dataproducts.sql import literal, qualified, quote
+from dataproducts.sql import literal
 from dataproducts.trial import columns_of, declared_types
-from dataproducts.verdict import RuleResult
+from dataproducts.verdict import Pass, RuleResult
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
     from datetime import datetime
 
-    from dataproducts.product import Rule, Table
-    from dataproducts.rules.quarantine import Lookup
+    from dataproducts.product import Rule, Table, TableRef
+    from dataproducts.rules.count import Joined
+    from dataproducts.rules.finding import Past
 
 # What asking the engine, or another part, can raise; anything else is a defect and must not pass for a result.
 _UNJUDGED = (duckdb.Error, DataProductError, LookupError, ArithmeticError, TypeError, ValueError)
+_NONE: Mapping[str, Any] = MappingProxyType({})
+
+
+@dataclass(frozen=True, slots=True)
+class History:
+    """What the last release settled: the rows that are new since, those kept, and the rules that kept rows satisfy.
+
+    `clean` names rules on the whole table that rejected no row of the last release, and reject none of the kept rows
+    now: what they reject has a part in the new rows.
+    """
+
+    fresh: Rows
+    kept: Rows
+    clean: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Subject:
+    """What rules are judged on, and what they may read beside it.
+
+    `rows` are those of the whole table, `partitions` those of each that row rules are judged on; absent, the table is
+    judged as one. `joined` gives several partitions at once. `lookup` gives the rows of the table that a foreign key
+    points to, `names` the SQL of those that queries read, `custom` the objects that custom rules name. `pasts` are the
+    new versions, each with those that drift rules compare it with; without any, there is no history. Ages count from
+    `now`.
+    """
+
+    rows: Rows
+    now: datetime
+    lookup: Callable[[TableRef], Rows]
+    partitions: Mapping[str, Rows] | None = None
+    joined: Joined | None = None
+    names: Mapping[str, str] = field(default_factory=lambda: _NONE)
+    custom: Mapping[str, Callable[..., Any]] = field(default_factory=lambda: _NONE)
+    history: History | None = None
+    pasts: tuple[Past, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """The result of every rule, and the passes that were made for them."""
+
+    results: tuple[RuleResult, ...]
+    passes: tuple[Pass, ...]
 
 
 @dataclass(slots=True)
@@ -54,14 +105,16 @@ class _Bench:
 
     con: duckdb.DuckDBPyConnection
     table: Table
-    relation: str
-    lookup: Lookup
-    now: datetime
-    names: Mapping[str, str]
-    custom: Mapping[str, Callable[..., Any]]
+    subject: Subject
     total: int = 0
+    read: int = 0  # rows that the rule at hand looks at
     unreadable: duckdb.Error | None = None
+    passes: Passes = field(default_factory=Passes)
     results: dict[str, list[RuleResult]] = field(default_factory=dict)
+
+    @property
+    def relation(self) -> str:
+        return self.subject.rows.sql
 
     def add(self, rule: Rule, result: RuleResult) -> None:
         self.results.setdefault(rule.name, []).append(result)
@@ -74,41 +127,28 @@ class _Bench:
 
 
 def judge(
-    con: duckdb.DuckDBPyConnection,
-    table: Table,
-    relation: str,
-    *,
-    lookup: Lookup,
-    now: datetime,
-    partitions: Mapping[str, str] | None = None,
-    rules: Sequence[Rule] | None = None,
-    names: Mapping[str, str] | None = None,
-    custom: Mapping[str, Callable[..., Any]] | None = None,
-    proofs: Sequence[Proof] = (),
-) -> tuple[RuleResult, ...]:
-    """Judge `rules` (all of the table's, unless given) on `relation`; every rule given comes back with a result.
+    con: duckdb.DuckDBPyConnection, table: Table, subject: Subject, *, rules: Sequence[Rule] | None = None
+) -> Judgement:
+    """Judge `rules` (all of the table's, unless given) on `subject`; every rule given comes back with a result.
 
-    `relation` is SQL usable after FROM, over everything the table will consist of. With `partitions` (ISO date ->
-    SQL over that partition's rows), row kinds are judged and reported partition by partition; other kinds once.
-    `lookup` gives the tables that foreign keys point to, `names` those that SQL rules may read by bare name (the
-    table itself is always among them), `custom` the objects that custom rules name. `now` without a zone is UTC.
-    `proofs` may answer measures ahead of the scan; results say so in `method`.
+    With partitions, rules on rows come back once for each of them, the others once for the whole table.
     """
     chosen = tuple(table.rules if rules is None else rules)
-    bench = _Bench(con, table, relation, lookup, now, {**(names or {}), table.name: relation}, custom or {})
-    by_partition = [rule for rule in chosen if partitions is not None and rule.kind in ROW_KINDS]
+    bench = _Bench(con, table, subject)
+    by_partition = [rule for rule in chosen if subject.partitions is not None and rule.kind in ROW_KINDS]
     whole = [rule for rule in chosen if rule not in by_partition]
-    _judge_counted(bench, [rule for rule in whole if rule.kind in _SCANNED], {None: relation}, proofs)
+    _judge_counted(bench, [rule for rule in whole if rule.kind in _SCANNED], {None: subject.rows})
     if by_partition:
-        parts: dict[str | None, str] = {day: sql for day, sql in (partitions or {}).items()}  # noqa: C416 - widens the key's type
-        _judge_counted(bench, by_partition, parts, proofs)
+        parts: dict[str | None, Rows] = {day: rows for day, rows in (subject.partitions or {}).items()}  # noqa: C416 - widens the key's type
+        _judge_counted(bench, by_partition, parts)
     for rule in whole:
         if rule.kind not in _SCANNED:
             _judge_alone(bench, rule)
     for rule in chosen:
         if rule.name not in bench.results:
             bench.fail(rule, UsageError("there is no partition to judge it on"))
-    return tuple(result for rule in chosen for result in bench.results[rule.name] if result.rule is rule)
+    results = tuple(result for rule in chosen for result in bench.results[rule.name] if result.rule is rule)
+    return Judgement(results, tuple(bench.passes.made))
 
 
 def _judge_alone(bench: _Bench, rule: Rule) -> None:
@@ -116,12 +156,17 @@ def _judge_alone(bench: _Bench, rule: Rule) -> None:
         bench.fail(rule, bench.unreadable)
         return
     try:
-        _JUDGES[rule.kind](bench, rule)
+        bench.read = 0 if rule.kind in _UNREAD else bench.total
+        with bench.passes.timed(str(rule.kind)) as timing:
+            _JUDGES[rule.kind](bench, rule)
+            timing.method = bench.results[rule.name][-1].method
+            timing.answered([rule.name], rows=bench.read)
     except _UNJUDGED as error:
         bench.fail(rule, error)
 
 
 _SCANNED = COUNTED_KINDS | {RuleKind.FRESHNESS}
+_UNREAD = frozenset({RuleKind.SCHEMA, RuleKind.TEXT, RuleKind.ROW_COUNT, RuleKind.DRIFT, RuleKind.ANOMALY})
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,22 +177,25 @@ class _Rejects:
     total: int
     relation: str
     predicate: str = ""
-    method: str = "scan"
+    method: str = SCAN
     sample: tuple[Mapping[str, Any], ...] = ()
+    near: str = ""  # the same for some of these rows, which are found sooner
 
 
-def _judge_counted(
-    bench: _Bench, rules: Sequence[Rule], relations: Mapping[str | None, str], proofs: Sequence[Proof]
-) -> None:
-    """Judge all of `rules` in one pass over `relations`, and keep the row count of an unpartitioned one."""
-    predicates, measures, wrong = _measures(bench.table, rules, partitioned=None not in relations)
+_KEY_PARTS = 64
+
+
+def _judge_counted(bench: _Bench, rules: Sequence[Rule], parts: Mapping[str | None, Rows]) -> None:
+    """Judge all of `rules` together on `parts`, and keep the row count of an unpartitioned one."""
+    measures, wrong = _measures(bench.table, rules, partitioned=None not in parts)
     try:
-        found = scan(bench.con, relations, measures, proofs=proofs)
+        found = count(bench.con, bench.table, parts, measures, bench.passes, joined=bench.subject.joined)
     except duckdb.Error as error:
-        found = {part: Counted(errors=dict.fromkeys((r.name for r in rules), error)) for part in relations}
+        found = {part: Counted(errors=dict.fromkeys((r.name for r in rules), error)) for part in parts}
         bench.unreadable = error
     if None in found:
         bench.total = found[None].total
+    predicates = {measure.rule.name: measure.predicate for measure in measures}
     for rule in rules:
         rejects: dict[str | None, _Rejects] = {}
         for part, counted in found.items():
@@ -157,20 +205,14 @@ def _judge_counted(
             elif rule.kind is RuleKind.FRESHNESS:
                 _freshness(bench, rule, counted)
             else:
-                failed, method = int(counted.values.get(rule.name) or 0), counted.methods.get(rule.name, "scan")
-                predicate = predicates[rule.name].replace(_THE_DAY, f"DATE {literal(part)}")
-                rejects[part] = _Rejects(failed, counted.total, relations[part], predicate, method)
+                failed, method = int(counted.values.get(rule.name) or 0), counted.methods.get(rule.name, SCAN)
+                predicate = predicates[rule.name].replace(THE_DAY, f"DATE {literal(part)}")
+                rejects[part] = _Rejects(failed, counted.total, parts[part].sql, predicate, method)
         _add_rejects(bench, rule, rejects)
 
 
-_THE_DAY = f"CAST({qualified(JUDGED, PARTITION)} AS DATE)"
-
-
-def _measures(
-    table: Table, rules: Iterable[Rule], *, partitioned: bool
-) -> tuple[dict[str, str], list[Measure], dict[str, Exception]]:
-    """Predicates by rule name, what to measure, and why a rule cannot be measured."""
-    predicates: dict[str, str] = {}
+def _measures(table: Table, rules: Iterable[Rule], *, partitioned: bool) -> tuple[list[Measure], dict[str, Exception]]:
+    """What to measure, and by name why a rule cannot be measured."""
     measures: list[Measure] = []
     wrong: dict[str, Exception] = {}
     for rule in rules:
@@ -178,11 +220,11 @@ def _measures(
             if rule.kind is RuleKind.FRESHNESS:
                 measures.append(Measure(rule, newest(rule, table)))
             else:
-                predicates[rule.name] = failing_row(rule, table, partition=_THE_DAY if partitioned else None)
-                measures.append(Measure(rule, rejected(predicates[rule.name])))
+                predicate = failing_row(rule, table, partition=THE_DAY if partitioned else None)
+                measures.append(Measure(rule, rejected(predicate), predicate))
         except _UNJUDGED as error:
             wrong[rule.name] = error
-    return predicates, measures, wrong
+    return measures, wrong
 
 
 def _add_rejects(bench: _Bench, rule: Rule, rejects: Mapping[str | None, _Rejects]) -> None:
@@ -194,12 +236,12 @@ def _add_rejects(bench: _Bench, rule: Rule, rejects: Mapping[str | None, _Reject
         for part, found in rejects.items():
             bench.fail(rule, error, partition=part, total=found.total)
         return
-    failing = {
-        part: (found.relation, found.predicate)
-        for part, found in rejects.items()
-        if found.predicate and found.failed and not passed[part]
-    }
-    samples = sample(bench.con, bench.table, rule, failing) if failing else {}
+    failing = {part: found for part, found in rejects.items() if found.predicate and found.failed and not passed[part]}
+    samples = _samples(
+        bench, rule, {part: (found.relation, found.near) for part, found in failing.items() if found.near}
+    )
+    rest = {part: (found.relation, found.predicate) for part, found in failing.items() if not samples.get(part)}
+    samples |= _samples(bench, rule, rest)
     for part, found in rejects.items():
         bench.add(
             rule,
@@ -217,6 +259,12 @@ def _add_rejects(bench: _Bench, rule: Rule, rejects: Mapping[str | None, _Reject
         )
 
 
+def _samples(
+    bench: _Bench, rule: Rule, failing: Mapping[str | None, tuple[str, str]]
+) -> dict[str | None, tuple[Mapping[str, Any], ...]]:
+    return sample(bench.con, bench.table, rule, failing) if failing else {}
+
+
 def _freshness(bench: _Bench, rule: Rule, counted: Counted) -> None:
     """Age of the newest moment; a table without one is not fresh, a moment still to come is."""
     try:
@@ -229,43 +277,92 @@ def _freshness(bench: _Bench, rule: Rule, counted: Counted) -> None:
         said = f"no row has a {column}: a table that holds nothing is not fresh"
         bench.add(rule, RuleResult(rule, False, counted.total, message=said))  # noqa: FBT003
         return
-    now = bench.now if bench.now.tzinfo else bench.now.replace(tzinfo=UTC)
+    now = bench.subject.now if bench.subject.now.tzinfo else bench.subject.now.replace(tzinfo=UTC)
     age_s = now.timestamp() - float(moment)
     said = f"newest {column} is {duration(age_s)} old (at most {duration(allowed_s)})"
-    method = counted.methods.get(rule.name, "scan")
+    method = counted.methods.get(rule.name, SCAN)
     bench.add(rule, RuleResult(rule, age_s <= allowed_s, counted.total, observed=age_s, message=said, method=method))
 
 
 def _duplicates(bench: _Bench, rule: Rule) -> None:
-    failed = int(_one(bench, surplus(rule, bench.table, bench.relation)))
+    rows = _with_near_history(bench, rule) or bench.subject.rows
+    bench.read = rows.facts.rows if rows.facts else bench.total
+    failed, method = count_surplus(bench.con, rule, bench.table, rows)
+    if rows is not bench.subject.rows:
+        method += " of what may meet new rows"
     predicate = repeated_row(rule, bench.table, bench.relation)
-    _add_rejects(bench, rule, {None: _Rejects(failed, bench.total, bench.relation, predicate)})
+    # Five rows to show are not worth a hash table of every key: a share of the keys is looked at first.
+    near = repeated_row(rule, bench.table, bench.relation, parts=_KEY_PARTS) if failed > _KEY_PARTS else ""
+    _add_rejects(bench, rule, {None: _Rejects(failed, bench.total, bench.relation, predicate, method, near=near)})
+
+
+def _with_near_history(bench: _Bench, rule: Rule) -> Rows | None:
+    """The new rows and the carried files that may share a key with them, where the others are known to be clean."""
+    history = bench.subject.history
+    if history is None or rule.name not in history.clean:
+        return None
+    fresh, kept = history.fresh, history.kept
+    if not (fresh.facts and kept.facts and kept.some):
+        return None
+    near = overlapping(bench.con, (fresh.facts, rule.columns), (kept.facts, rule.columns))
+    if not near:
+        return fresh
+    sql = f"(SELECT * FROM {fresh.sql} UNION ALL BY NAME SELECT * FROM {kept.some(near)})"
+    return Rows(sql, fresh.facts.with_files(kept.facts, near))
 
 
 def _foreign_key(bench: _Bench, rule: Rule) -> None:
-    target = bench.lookup(rule.params["to"])
-    predicate = orphan_row(rule, bench.table, target)
-    failed = int(_one(bench, orphans(rule, bench.table, bench.relation, target)))
-    _add_rejects(bench, rule, {None: _Rejects(failed, bench.total, bench.relation, predicate)})
+    target, history = bench.subject.lookup(rule.params["to"]), bench.subject.history
+    predicate = orphan_row(rule, bench.table, target.sql)
+    rows, method = bench.subject.rows, SCAN
+    if history and rule.name in history.clean:
+        rows, method = history.fresh, "scan of new rows"
+        bench.read = rows.facts.rows if rows.facts else bench.total
+    sql = orphans(rule, bench.table, rows.sql, _near(bench, rule, rows, target))
+    _add_rejects(bench, rule, {None: _Rejects(_one(bench, sql), bench.total, bench.relation, predicate, method)})
 
 
-def _row_count(bench: _Bench, rule: Rule) -> None:
-    said = f"{bench.total} rows ({rule.threshold})"
-    passed = holds(rule.threshold, bench.total)
-    bench.add(rule, RuleResult(rule, passed, bench.total, observed=bench.total, message=said))
+def _near(bench: _Bench, rule: Rule, rows: Rows, target: Rows) -> str:
+    """The target's files that may hold a key of `rows`, as SQL; all of them where too little is known."""
+    to_columns = rule.params.get("to_columns") or ()
+    if not (rows.facts and target.facts and target.some) or len(to_columns) != len(rule.columns):
+        return target.sql
+    try:
+        near = overlapping(bench.con, (rows.facts, rule.columns), (target.facts, to_columns))
+    except duckdb.Error:  # keys of different types: the join knows how to compare them
+        return target.sql
+    return target.some(near)
 
 
-def _sql(bench: _Bench, rule: Rule) -> None:
-    query = query_of(rule, bench.table)
-    read = confined(query, bench.names)
-    given = ", ".join(f"{quote(name)} AS NOT MATERIALIZED (SELECT * FROM {bench.names[name]})" for name in read)
-    value = _one(bench, f"{f'WITH {given} ' if given else ''}SELECT * FROM ({query}\n)")
-    if value is None:
-        raise UsageError("the query gave NULL, which satisfies nothing")
-    observed = float(value)
-    said = f"the query gave {observed:g} ({str(rule.threshold).removesuffix(rule.threshold.unit).strip()})"
-    passed = holds(rule.threshold, observed)
-    bench.add(rule, RuleResult(rule, passed, bench.total, observed=observed, message=said))
+def _found(bench: _Bench, rule: Rule) -> None:
+    """One number of the whole table, which rejects no single rows."""
+    subject = bench.subject
+    asked = Asked(bench.con, bench.table, subject.rows, subject.now, bench.total, subject.names, subject.pasts)
+    found = FINDERS[rule.kind](asked, rule)
+    bench.read = bench.read if found.method == SCAN else 0
+    observed, said = found.observed, found.message
+    result = RuleResult(rule, found.passed, bench.total, observed=observed, message=said, method=found.method)
+    bench.add(rule, result)
+
+
+def _dependency(bench: _Bench, rule: Rule) -> None:
+    rows, method = bench.subject.rows, SCAN
+    determinant = replace(rule, columns=tuple(rule.params.get("determinant") or ()))
+    if near := _with_near_history(bench, determinant):
+        rows, method = near, "scan of what may meet new rows"
+        bench.read = rows.facts.rows if rows.facts else bench.total
+    failed = _one(bench, broken_dependency(rule, bench.table, rows.sql))
+    predicate = conflicting_row(rule, bench.table, bench.relation)
+    _add_rejects(bench, rule, {None: _Rejects(failed, bench.total, bench.relation, predicate, method)})
+
+
+def _retention(bench: _Bench, rule: Rule) -> None:
+    predicate, method, failed = outlived(rule, bench.table, bench.subject.now), PROVED, 0
+    facts = bench.subject.rows.facts
+    if facts is None or not proved_none(bench.con, rule.columns[0], predicate, facts):
+        failed, method = _one(bench, f"SELECT {rejected(predicate)} FROM {judged(bench.relation)}"), SCAN
+    bench.read = bench.total if method == SCAN else 0
+    _add_rejects(bench, rule, {None: _Rejects(failed, bench.total, bench.relation, predicate, method)})
 
 
 def _one(bench: _Bench, query: str) -> Any:
@@ -276,7 +373,11 @@ def _one(bench: _Bench, query: str) -> Any:
 
 
 def _custom(bench: _Bench, rule: Rule) -> None:
-    found = run_custom(bench.con, bench.table, rule, bench.relation, named=bench.custom)
+    if is_foreign(rule):
+        said = declared_only(rule)
+        bench.add(rule, RuleResult(rule, True, bench.total, message=said, method="declared-only"))  # noqa: FBT003
+        return
+    found = run_custom(bench.con, bench.table, rule, bench.relation, named=bench.subject.custom)
     rejects = _Rejects(found.failed, bench.total, bench.relation, sample=found.sample)
     _add_rejects(bench, rule, {None: rejects})
 
@@ -297,19 +398,13 @@ def _schema(bench: _Bench, rule: Rule) -> None:
     bench.add(rule, result)
 
 
-def _text(bench: _Bench, rule: Rule) -> None:
-    """Nobody can judge prose: the result says so, and blocks nothing."""
-    said = "declared only: this rule is text and nothing checks it"
-    bench.add(rule, RuleResult(rule, True, bench.total, message=said, method="declared-only"))  # noqa: FBT003
-
-
 _JUDGES: dict[RuleKind, Callable[[_Bench, Rule], None]] = {
     RuleKind.UNIQUE: _duplicates,
     RuleKind.DUPLICATE_VALUES: _duplicates,
     RuleKind.FOREIGN_KEY: _foreign_key,
-    RuleKind.ROW_COUNT: _row_count,
-    RuleKind.SQL: _sql,
+    RuleKind.FUNCTIONAL_DEPENDENCY: _dependency,
+    RuleKind.RETENTION: _retention,
+    **dict.fromkeys(FINDERS, _found),
     RuleKind.CUSTOM: _custom,
     RuleKind.SCHEMA: _schema,
-    RuleKind.TEXT: _text,
 }

@@ -11,10 +11,13 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from dataproducts.gate import judge
-from dataproducts.product import RuleKind, TableRef
+from dataproducts.gate import Judgement, Subject, judge
+from dataproducts.history import columns_together, joined_rows, rows_of, settled
+from dataproducts.past import pasts
+from dataproducts.product import TableRef
 from dataproducts.release import StoredResult
-from dataproducts.rules.predicates import ROW_KINDS
+from dataproducts.rules.predicates import CLOCK_KINDS, ROW_KINDS
+from dataproducts.rules.quarantine import limited
 from dataproducts.rules.reads import rule_reads
 from dataproducts.verdict import RuleResult
 
@@ -56,7 +59,7 @@ def needed(scene: Scene, table: Table, *, settled: bool = True) -> tuple[Needed,
             continue
         reads = {own: versions} | {ref: scene.of(ref) for ref in _refs(scene, rule, table)}
         # Age grows while nothing is written: what forbids publication by it is asked again by each refresh.
-        ages = rule.kind is RuleKind.FRESHNESS and rule.blocking
+        ages = rule.kind in CLOCK_KINDS and rule.blocking
         found.append(Needed(_key(rule, table, reads, scene.refresh.id if ages else ""), table, rule, None))
     return tuple(found)
 
@@ -78,13 +81,11 @@ def judge_missing(
     fresh: dict[str, tuple[RuleResult, ...]] = {}
     for table in tables:
         wanted = needed(scene, table, settled=settled)
-        known = warehouse.ledger.results(need.key for need in wanted)
-        missing = [
-            need for need in wanted if need.key not in known or (need.rule.blocking and not known[need.key].passed)
-        ]
+        known = warehouse.ledger.passed(need.key for need in wanted)
+        missing = [need for need in wanted if need.key not in known or (need.rule.blocking and not known[need.key])]
         if not missing:
             continue
-        results = results_of(warehouse, con, scene, table, missing)
+        results = judge_needed(warehouse, con, scene, table, missing).results
         keys = {(need.rule.name, need.partition): need.key for need in missing}
         warehouse.ledger.record_results(
             [_stored(result, keys[result.rule.name, result.partition], scene, table) for result in results]
@@ -93,45 +94,60 @@ def judge_missing(
     return fresh
 
 
-def results_of(
-    warehouse: Warehouse, con: duckdb.DuckDBPyConnection, scene: Scene, table: Table, missing: Sequence[Needed]
-) -> tuple[RuleResult, ...]:
-    """Judge the `missing` results of one table in this scene and return them, recording nothing."""
+def judge_needed(
+    warehouse: Warehouse,
+    con: duckdb.DuckDBPyConnection,
+    scene: Scene,
+    table: Table,
+    missing: Sequence[Needed],
+    *,
+    believe: bool = True,
+) -> Judgement:
+    """Judge the `missing` results of one table in this scene, recording nothing.
+
+    Without `believe`, what the ledger knows of files and of the last release counts for nothing, and all is read.
+    """
+    rules = tuple({need.rule.name: need.rule for need in missing}.values())
+    subject = _subject(warehouse, scene, table, missing, believe=believe)
+    judgement = judge(con, table, subject, rules=rules)
+    found = {(result.rule.name, result.partition): result for result in judgement.results}
+    # Fail closed: a rule without a result has failed, under its own name.
+    results = tuple(
+        found.get((need.rule.name, need.partition))
+        or RuleResult(need.rule, passed=False, total_rows=0, partition=need.partition, error="the gate gave no result")
+        for need in missing
+    )
+    return Judgement(limited(table, scene.table(table.name), results), judgement.passes)
+
+
+def _subject(warehouse: Warehouse, scene: Scene, table: Table, missing: Sequence[Needed], *, believe: bool) -> Subject:
+    """What the `missing` results of `table` are judged on."""
     versions = scene.table(table.name)
-    schema = _columns(versions)
+    schema = columns_together(versions)
     rules = tuple({need.rule.name: need.rule for need in missing}.values())
     parts = {need.partition for need in missing if need.partition}
     partitions = None
     if table.partitioning:
         partitions = {
-            v.partition: warehouse.store.version_relation([v], schema)
+            v.partition: rows_of(warehouse, [v], schema, believe=believe)
             for v in versions
             if v.partition and v.partition in parts
         }
-    results = judge(
-        con,
-        table,
-        warehouse.store.version_relation(versions, schema),
-        lookup=lambda ref: warehouse.store.version_relation(scene.of(ref)),
+
+    def key(rule: Rule, reads: Mapping[TableRef, Sequence[Version]]) -> str:
+        return _key(rule, table, reads)
+
+    return Subject(
+        rows=rows_of(warehouse, versions, schema, believe=believe),
         now=warehouse.now(),
+        lookup=lambda ref: rows_of(warehouse, scene.of(ref), columns_together(scene.of(ref)), believe=believe),
         partitions=partitions,
-        rules=rules,
+        joined=joined_rows(warehouse, versions, schema),
         names=_relations(warehouse, scene, table, rules),
         custom=warehouse.custom,
+        history=settled(warehouse, scene, table, rules, key=key) if believe else None,
+        pasts=pasts(warehouse, scene, table, rules),
     )
-    found = {(result.rule.name, result.partition): result for result in results}
-    # Fail closed: a rule without a result has failed, under its own name.
-    return tuple(
-        found.get((need.rule.name, need.partition))
-        or RuleResult(need.rule, passed=False, total_rows=0, partition=need.partition, error="the gate gave no result")
-        for need in missing
-    )
-
-
-def _columns(versions: Sequence[Version]) -> tuple[tuple[str, str], ...]:
-    """Every column that a file of `versions` has, with the type that it has there: no more, lest a lack be hidden."""
-    newest_first = sorted(versions, key=lambda version: version.created_at, reverse=True)
-    return tuple(dict.fromkeys(pair for schema in dict.fromkeys(v.schema for v in newest_first) for pair in schema))
 
 
 def _relations(warehouse: Warehouse, scene: Scene, table: Table, rules: Iterable[Rule]) -> dict[str, str]:

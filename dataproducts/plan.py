@@ -6,11 +6,10 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from dataproducts.errors import few
+from dataproducts.history import history_read
 from dataproducts.inputs import siblings_first, transform_inputs
 from dataproducts.partitions import due, length
 from dataproducts.ports import upstream_table
-from dataproducts.product import RuleKind
-from dataproducts.rules.predicates import ROW_KINDS
 from dataproducts.scene import former_contracts, misfit, outdated, overlapping, versions_of
 from dataproducts.sources.files import list_files
 from dataproducts.transforms.dependencies import code_version
@@ -166,14 +165,18 @@ class _Planner:
 
     def costs(self, table: Table) -> Iterator[str]:
         """Yield what makes a new partition of `table` cost more than its own rows."""
-        whole = [rule.name for rule in table.rules if rule.kind not in ROW_KINDS and rule.kind is not RuleKind.SCHEMA]
-        if whole:
-            yield f"{table.name}: {', '.join(whole)} read every partition, not only the new ones"
-        for read in transform_inputs(self.product, table):
-            if read.server:
-                yield f"{table.name}: source {read.name} is read whole, whatever the partition"
-            elif not self._is_cut(read):
-                yield f"{table.name}: {read.name} has no partitions, so a change of it refreshes every partition"
+        read: dict[str, list[str]] = {}
+        for rule in table.rules:
+            what = history_read(rule, self.held.get(table.name, ()))
+            if what:
+                read.setdefault(what, []).append(rule.name)
+        for what, names in read.items():
+            yield f"{table.name}: {', '.join(names)} {what if len(names) == 1 else f'each {what}'}"
+        for found in transform_inputs(self.product, table):
+            if found.server:
+                yield f"{table.name}: source {found.name} is read whole, whatever the partition"
+            elif not self._is_cut(found):
+                yield f"{table.name}: {found.name} has no partitions, so a change of it refreshes every partition"
 
     def _is_cut(self, read: Input) -> bool:
         if read.port is None:

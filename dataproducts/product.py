@@ -86,6 +86,7 @@ class RuleKind(StrEnum):
     ENUM = "enum"
     MULTIPLE_OF = "multiple_of"
     PARTITION_BOUNDS = "partition_bounds"
+    CONDITION = "condition"
     NULL_VALUES = "null_values"
     MISSING_VALUES = "missing_values"
     INVALID_VALUES = "invalid_values"
@@ -93,6 +94,12 @@ class RuleKind(StrEnum):
     DUPLICATE_VALUES = "duplicate_values"
     FOREIGN_KEY = "foreign_key"
     ROW_COUNT = "row_count"
+    FUNCTIONAL_DEPENDENCY = "functional_dependency"
+    RECONCILIATION = "reconciliation"
+    DRIFT = "drift"
+    ANOMALY = "anomaly"
+    RETENTION = "retention"
+    DEADLINE = "deadline"
     SQL = "sql"
     FRESHNESS = "freshness"
     CUSTOM = "custom"
@@ -160,6 +167,7 @@ class Rule:
     invalid_values {validValues, pattern}; unique {} and duplicate_values {} use `columns`;
     foreign_key {to: TableRef, to_columns}; sql {query}; freshness {max_age_s}; custom {engine, implementation};
     partition_bounds {}. `keep` tells a duplicate rule with quarantine which row stays: `first` or `none`.
+    `quarantine_limit` is how many rows a rule with quarantine may set aside of one version before it is refused.
     """
 
     name: str
@@ -175,6 +183,36 @@ class Rule:
     keep: str = "first"
     description: str = ""
     mark: Mark = NOWHERE
+    quarantine_limit: Threshold | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Treatment:
+    """What becomes of the missing, or of the outlying, values of a column before its rows are split and judged.
+
+    `name` is `<column>.missing` or `<column>.outliers`, under which rows are counted. `policy` is reject, quarantine
+    or allow; or impute, for missing values, and cap, for outlying ones. `params` of missing values: `values` that
+    count as missing beside NULL, and for impute `value`, or `by` (median, mean, mode, previous) with `orderBy`; of
+    outlying values: `minimum` and `maximum`, or `method` iqr with `factor`, or percentiles with `lower` and `upper`.
+    """
+
+    name: str
+    column: str
+    of: str  # missing or outliers
+    policy: str
+    params: Mapping[str, Any] = field(default_factory=lambda: _EMPTY)
+    mark: Mark = NOWHERE
+    quarantine_limit: Threshold | None = None
+
+    @property
+    def changes_values(self) -> bool:
+        """Whether values are replaced, not only counted or set aside."""
+        return self.policy in {"impute", "cap"}
+
+    @property
+    def is_statistical(self) -> bool:
+        """Whether what counts as outlying is found in the rows themselves."""
+        return bool(self.params.get("method"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -311,6 +349,8 @@ class Table:
     status: str = ""
     raw: Mapping[str, Any] = field(default_factory=lambda: _EMPTY)
     mark: Mark = NOWHERE
+    treatments: tuple[Treatment, ...] = ()
+    quarantine_limit: Threshold | None = None  # of all rows that one version may set aside
 
     @property
     def primary_key(self) -> tuple[str, ...]:

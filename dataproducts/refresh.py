@@ -20,6 +20,7 @@ from dataproducts.partitions import due
 from dataproducts.ports import upstream_table
 from dataproducts.publish import publish
 from dataproducts.release import Draft
+from dataproducts.rules.quarantine import exceeded
 from dataproducts.scene import compose, mixtures
 from dataproducts.serving import render
 from dataproducts.store import new_id
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     from datetime import date
 
     from dataproducts.product import DataProduct, Table
-    from dataproducts.release import Refresh, Release, Version
+    from dataproducts.release import Consumed, Refresh, Release, Version
     from dataproducts.scene import Scene
     from dataproducts.verdict import RuleResult
     from dataproducts.warehouse import Warehouse
@@ -57,6 +58,14 @@ class TableOutcome:
     def quarantined_rows(self) -> int:
         """Rows set aside now; one that several rules reject counts once, unlike in the verdict's counts by rule."""
         return sum(file.rows for version in self.versions for file in version.quarantine_files)
+
+    @property
+    def treated(self) -> dict[str, int]:
+        """Rows that each policy for missing or outlying values concerned, by its name: `amount.missing`."""
+        found = Counter[str]()
+        for version in self.versions:
+            found.update(version.treated)
+        return dict(found)
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +125,22 @@ def refresh_table(
     scene = compose(warehouse, product, refresh)
     with open_inputs(warehouse, scene, table, con) as (inputs, consumed):
         written = write_versions(warehouse, scene, table, inputs, con=con, partitions=partitions)
-    ledger.record_candidates(refresh, written, proved(warehouse, scene, written, consumed))
+    files = proved(warehouse, scene, written, consumed)
+    return judge_written(warehouse, scene, table, written, con=con, consumed=files)
+
+
+def judge_written(
+    warehouse: Warehouse,
+    scene: Scene,
+    table: Table,
+    written: tuple[Version, ...],
+    *,
+    con: duckdb.DuckDBPyConnection,
+    consumed: Sequence[Consumed],
+) -> TableOutcome:
+    """Record `written` as candidates of the scene's refresh, made from the files `consumed`, and judge the table."""
+    ledger, refresh = warehouse.ledger, scene.refresh
+    ledger.record_candidates(refresh, written, consumed)
     scene = scene.with_candidates(table.name, written)
     fresh = judge_missing(warehouse, con, scene, tables=[table], settled=False)
     quarantined = Counter[str]()
@@ -184,6 +208,9 @@ def release(
     mixed = mixtures(warehouse, scene)
     if mixed:
         raise RefusedError("; ".join(mixed))
+    excess = [text for t in product.tables for v in scene.made(t.name) for text in exceeded(t, v).values()]
+    if excess:
+        raise RefusedError(f"{product.address} is not released: {'; '.join(excess)}")
     judged = judge_missing(warehouse, con, scene, tables=product.tables)
     if any(result.is_blocking for results in judged.values() for result in results):
         raise RefusedReleaseError(product.address, judged)

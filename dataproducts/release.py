@@ -17,13 +17,30 @@ _EMPTY: Mapping[str, Any] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
+class ColumnFacts:
+    """What is known of one column of a file without reading its rows.
+
+    `minimum` and `maximum` are text that casts to the column's type; None where they are not exact, or hide a NaN.
+    """
+
+    nulls: int
+    minimum: str | None = None
+    maximum: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class FileRef:
-    """One write-once Parquet file; `path` is relative to the store, with forward slashes."""
+    """One write-once Parquet file; `path` is relative to the store, with forward slashes.
+
+    `columns` holds what the writer of the file said of its columns while it wrote them; those inside others have no
+    entry, and a file of an earlier version of the library has none at all.
+    """
 
     path: str
     bytes: int
     sha256: str
     rows: int
+    columns: Mapping[str, ColumnFacts] = field(default_factory=lambda: _EMPTY)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +66,8 @@ class Version:
     valid_thru: datetime | None = None
     quarantine_files: tuple[FileRef, ...] = ()
     quarantined: Mapping[str, int] = field(default_factory=lambda: _EMPTY)  # rule name -> rows
+    treated: Mapping[str, int] = field(default_factory=lambda: _EMPTY)  # policy of a column -> rows it concerned
+    profile: Mapping[str, Any] = field(default_factory=lambda: _EMPTY)  # what later versions are compared with
 
 
 @dataclass(frozen=True, slots=True)

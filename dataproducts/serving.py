@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import json
 import os
 import secrets
 from contextlib import contextmanager
@@ -175,10 +176,17 @@ def _meta(
 
 def _values(columns: Columns, rows: Sequence[Sequence[Any]]) -> str:
     """Return a SELECT that gives `rows` as they are, typed; none if there are none."""
-    names = ", ".join(quote(name) for name, _ in columns)
     casts = ", ".join(f"CAST({quote(name)} AS {kind}) AS {quote(name)}" for name, kind in columns)
-    lines = [f"({', '.join(map(literal, row))})" for row in rows] or [f"({', '.join(['NULL'] * len(columns))})"]
-    return f"SELECT {casts} FROM (VALUES {', '.join(lines)}) AS listed({names})" + ("" if rows else " WHERE FALSE")
+    names = [name for name, _ in columns]
+    # One literal, which nobody parses before a reader asks: thousands of them would take seconds.
+    listed = json.dumps([dict(zip(names, map(_json_text, row), strict=True)) for row in rows])
+    shape = json.dumps([dict.fromkeys(names, "VARCHAR")])
+    fields = f"unnest(from_json({literal(listed)}, {literal(shape)}), recursive := TRUE)"
+    return f"SELECT {casts} FROM (SELECT {fields}) AS listed"
+
+
+def _json_text(value: Any) -> str | None:
+    return value if value is None or isinstance(value, str) else str(value)
 
 
 def _write(path: Path, views: Mapping[tuple[str, str], str]) -> None:

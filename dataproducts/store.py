@@ -15,8 +15,10 @@ from typing import TYPE_CHECKING
 import duckdb
 
 from dataproducts.errors import StoreError, UsageError
-from dataproducts.release import FileRef
+from dataproducts.release import ColumnFacts, FileRef
+from dataproducts.rules.predicates import Family, family
 from dataproducts.sql import file_patterns, literal, quote
+from dataproducts.trial import columns_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -30,6 +32,8 @@ DATA, QUARANTINE, SERVE, SCRATCH = "data", "quarantine", "serve", "scratch"
 _PART = re.compile(r"[A-Za-z0-9_@+-][A-Za-z0-9_.@+-]*")
 # Retention keeps ten releases and more, so size counts: snappy reads a little faster and takes 1.6 times the room.
 _FORMAT = "FORMAT parquet, COMPRESSION zstd"
+_ENDS = ("min", "max")
+_WITH_ENDS = {Family.EXACT, Family.FLOAT, Family.TEMPORAL, Family.BOOLEAN}
 _PRIVATE = 0o700
 _BALLAST, _BALLAST_BYTES = "ballast", 4 * 1024 * 1024
 # What DuckDB raises when the disk or the memory, not the SQL, is at fault.
@@ -122,21 +126,27 @@ class Store:
         schema: Schema,
         *,
         file_schemas: Mapping[str, Schema] | None = None,
+        file_name: str = "",
     ) -> str:
         """Return SQL for use after FROM: the rows of `files` with exactly the columns of `schema`, in order, cast.
 
         `file_schemas` tells, by path, the columns of files that have others than `schema`: a column that such a
-        file lacks is NULL in its rows. Without files the relation is empty and typed. Folders are never listed.
+        file lacks is NULL in its rows. `file_name` asks for one column more, under that name, with the name of the
+        row's file, without its ending. Without files the relation is empty and typed. Folders are never listed.
         """
         known = file_schemas or {}
         groups: dict[tuple[tuple[str, str], ...], list[FileRef]] = {}
         for ref in files:
             groups.setdefault(tuple(known.get(ref.path, schema)), []).append(ref)
+        path = quote("_" * (1 + max((len(name) for name, _ in schema), default=0)))
+        named = f", parse_filename({path}, TRUE) AS {quote(file_name)}" if file_name else ""
         if not groups:
-            return f"(SELECT {_projection(schema, ())} WHERE FALSE)"
+            empty = f", NULL::VARCHAR AS {quote(file_name)}" if file_name else ""
+            return f"(SELECT {_projection(schema, ())}{empty} WHERE FALSE)"
+        option = f", filename = {path}" if file_name else ""
         selects = (
-            f"SELECT {_projection(schema, found)} FROM read_parquet({file_patterns(map(self.path, refs))}, "
-            "hive_partitioning = FALSE, union_by_name = FALSE)"
+            f"SELECT {_projection(schema, found)}{named} FROM read_parquet({file_patterns(map(self.path, refs))}, "
+            f"hive_partitioning = FALSE, union_by_name = FALSE{option})"
             for found, refs in groups.items()
         )
         return f"({' UNION ALL '.join(selects)})"
@@ -222,7 +232,7 @@ def _write(con: duckdb.DuckDBPyConnection, sql: str, final: Path, relative: str)
     """Write one file beside `final`, put it on disk, give it its name, and describe it."""
     temporary = final.with_name(f".{final.name}.{secrets.token_hex(6)}.tmp")
     try:
-        rows = _count(con, f"COPY ({sql}) TO {literal(str(temporary))} ({_FORMAT})")
+        rows, columns = _copy(con, sql, temporary)
         with temporary.open("rb") as file:
             os.fsync(file.fileno())
             digest = hashlib.file_digest(file, "sha256").hexdigest()
@@ -233,14 +243,34 @@ def _write(con: duckdb.DuckDBPyConnection, sql: str, final: Path, relative: str)
             raise StoreError(errno.EEXIST, "a version is written once, and this one is there", str(final)) from error
     finally:
         temporary.unlink(missing_ok=True)
-    return FileRef(path=relative, bytes=size, sha256=digest, rows=rows)
+    return FileRef(path=relative, bytes=size, sha256=digest, rows=rows, columns=columns)
 
 
-def _count(con: duckdb.DuckDBPyConnection, sql: str) -> int:
-    row = con.execute(sql).fetchone()
+def _copy(con: duckdb.DuckDBPyConnection, sql: str, target: Path) -> tuple[int, dict[str, ColumnFacts]]:
+    """Write the rows of `sql`, and return how many there are and what the writer learned of each column."""
+    row = con.execute(f"COPY ({sql}) TO {literal(str(target))} ({_FORMAT}, RETURN_STATS)").fetchone()
     if row is None:
-        raise StoreError(f"DuckDB did not say how many rows it counted: {sql[:200]}")
-    return int(row[0])
+        raise StoreError(f"DuckDB did not say how many rows it wrote: {sql[:200]}")
+    types = columns_of(con, f"read_parquet({file_patterns([target])}, hive_partitioning = FALSE)")
+    told = ((_name(written), facts) for written, facts in row[4].items())
+    return int(row[1]), {name: _facts(facts, types[name]) for name, facts in told if name in types}
+
+
+def _name(written: str) -> str:
+    """The name of a column that `COPY` reports as `"name"`; empty for one inside another, `"address"."city"`."""
+    inner = written[1:-1]
+    return "" if '"' in inner.replace('""', "") else inner.replace('""', '"')
+
+
+def _facts(told: Mapping[str, str], kind: str) -> ColumnFacts:
+    nulls = int(told["null_count"])
+    # A NaN is no part of the ends, and yet it lies above every number. Text is nobody's to keep in a ledger.
+    if told.get("has_nan", "false") != "false" or family(kind) not in _WITH_ENDS:
+        return ColumnFacts(nulls)
+    # DuckDB 1.5 does not say what is exact: of numbers, dates and times, all are.
+    return ColumnFacts(
+        nulls, *(told.get(end) if told.get(f"{end}_is_exact", "true") == "true" else None for end in _ENDS)
+    )
 
 
 def _projection(schema: Schema, found: Schema) -> str:

@@ -43,13 +43,27 @@ class RuleResult:
 
 
 @dataclass(frozen=True, slots=True)
+class Pass:
+    """One pass: how it found its answers, for which rules, how many rows it read and how many seconds it took."""
+
+    method: str
+    rules: tuple[str, ...]
+    rows: int
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
 class Verdict:
-    """All results for one staged table; `quarantined` counts rows split off before it was judged, by rule name."""
+    """All results for one staged table; `quarantined` counts rows split off before it was judged, by rule name.
+
+    `passes` tells what judging it cost.
+    """
 
     table: str
     rows: int
     results: tuple[RuleResult, ...]
     quarantined: Mapping[str, int]
+    passes: tuple[Pass, ...] = ()
 
     @property
     def passed(self) -> bool:

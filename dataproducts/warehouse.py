@@ -95,6 +95,8 @@ class Warehouse:
         """
         scratch = self.store.scratch(uuid.uuid4().hex)
         settings: dict[str, str | int] = {"TimeZone": "UTC", "temp_directory": str(scratch)}
+        # Files of the store never change, so that no footer need be read twice.
+        settings["parquet_metadata_cache"] = "true"
         if self.environment.threads:
             settings["threads"] = self.environment.threads
         if self.environment.memory_limit:

@@ -1,4 +1,7 @@
-"""Stage a table, split off what is quarantined, and write the rest as new versions; it must not judge them."""
+"""Stage a table, treat and split its rows, and write them as new versions; it must not judge them.
+
+Every row that was staged is written once, published or quarantined: what does not add up is refused.
+"""
 
 from __future__ import annotations
 
@@ -8,11 +11,14 @@ from typing import TYPE_CHECKING
 
 import duckdb
 
-from dataproducts.errors import TransformError
+from dataproducts.errors import RefusedError, TransformError
 from dataproducts.partitions import after
 from dataproducts.product import OnFailure
 from dataproducts.release import Version
-from dataproducts.rules.quarantine import split
+from dataproducts.rules.masking import discreet
+from dataproducts.rules.measures import measure
+from dataproducts.rules.quarantine import REFRESH_COLUMN, RUN_COLUMN, TIME_COLUMN, split
+from dataproducts.rules.treatments import Treated, treat
 from dataproducts.sql import file_patterns, literal, quote
 from dataproducts.store import new_id
 from dataproducts.transforms.dependencies import code_version
@@ -43,8 +49,10 @@ def write_versions(
 ) -> tuple[Version, ...]:
     """Run the transform of `table` on `inputs` (name -> SQL) and return what was written, one version a partition.
 
-    Rows that a rule sends to quarantine are written beside, and counted in the version.
-    Raises: TransformError, if the transform fails or makes rows of no partition that was asked for; StoreError.
+    Policies of the columns are applied first, and counted in the version. Rows that a rule sends to quarantine are
+    written beside, and counted as well.
+    Raises: TransformError, if the transform fails or makes rows of no partition that was asked for; RefusedError, if
+    the rows written are not those that were staged; StoreError.
     """
     writer = _Writer(warehouse, scene, table, con, batch=new_id())
     try:
@@ -59,6 +67,24 @@ def write_versions(
             }
             written += writer.write(inputs, bounds, alone if table.partitioning.batch == "each" else together)
         return tuple(written)
+    except duckdb.Error as error:
+        raise translated(error, table) from None
+
+
+def rewrite_version(
+    warehouse: Warehouse, scene: Scene, version: Version, rows: tuple[str, str], *, con: duckdb.DuckDBPyConnection
+) -> Version:
+    """Return what is written in the place of `version`: rows of it that stay as they are, beside others put back.
+
+    `rows` is SQL usable after FROM for either, with the columns of the contract. The policies of the columns touch
+    only what is put back, by the statistics of both. Both are split by the rules of today, as if one transform had
+    given them; the transform that made the version counts as theirs. Raises: as `write_versions`.
+    """
+    table = scene.product.table(version.table)
+    writer = _Writer(warehouse, scene, table, con, batch=new_id())
+    part = version.partition or _WHOLE
+    try:
+        return writer.rewrite(part, *rows, code=version.code_version)
     except duckdb.Error as error:
         raise translated(error, table) from None
 
@@ -82,11 +108,12 @@ def _between(partitioning: Partitioning | None, start: date, end: date) -> str:
 
 @dataclass(frozen=True, slots=True)
 class _Part:
-    """The rows of one file: those kept and those quarantined, as SQL, and the rows that each rule rejected."""
+    """The rows of one file: those kept and those quarantined, as SQL, and the rows that rules and policies concern."""
 
     kept: str
     aside: str | None = None
     counts: Mapping[str, int] = field(default_factory=dict)
+    treated: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,36 +130,96 @@ class _Writer:
         self, inputs: Mapping[str, str], bounds: tuple[date, date] | None, tests: Mapping[str, str]
     ) -> tuple[Version, ...]:
         """Run the transform once and write its rows as one version for each of `tests` (name -> predicate)."""
-        splits = any(rule.on_failure is OnFailure.QUARANTINE for rule in self.table.rules)
+        settles = self._settles
         dealt = any(tests.values())
-        staged = stage(self.con, self.table, inputs, partition=bounds, staged=_STAGED, materialise=splits or dealt)
-        views: list[str] = []
+        staged = stage(self.con, self.table, inputs, partition=bounds, staged=_STAGED, materialise=settles or dealt)
+        made: list[str] = []
         try:
             outside = self._outside(staged, bounds) if dealt and bounds else ""
             parts: dict[str, _Part] = {}
             for name, test in tests.items():
                 rows = f"SELECT * FROM {staged}" + (f" WHERE {test}{outside}" if test else "")
-                parts[name] = self._split(rows, name, views) if splits else _Part(rows)
+                parts[name] = self._settle(rows, name, made) if settles else _Part(rows)
                 if outside:
                     self._refuse(parts[name].kept, outside)
                     outside = ""
-            files = self._store({name: part.kept for name, part in parts.items()}, quarantine=False)
-            aside = {name: part.aside for name, part in parts.items() if part.aside}
-            rejected = self._store(aside, quarantine=True) if aside else {}
+            total = self._count(staged) if settles or dealt else None
+            return self._finish(parts, total, code_version(self.table.transform))
         finally:
-            for view in views:
-                self.con.execute(f"DROP VIEW IF EXISTS {quote(view)}")
+            self._drop(made)
             self.con.execute(f"DROP TABLE IF EXISTS {_STAGED}")
-        return self._versions(files, rejected, {name: part.counts for name, part in parts.items()})
 
-    def _split(self, rows: str, name: str, views: list[str]) -> _Part:
-        """Split the rows of one part; each part alone, so that it does not matter which others are written with it."""
+    def rewrite(self, name: str, stay: str, back: str, *, code: str) -> Version:
+        """Write one version from rows that `stay` and others that are put `back`, both SQL usable after FROM."""
+        made: list[str] = []
+        columns = ", ".join(quote(column.name) for column in self.table.columns)
+        try:
+            self._make(f"{_STAGED} back", f"SELECT {columns} FROM {back}", made)
+            both = f"SELECT {columns} FROM {stay} UNION ALL SELECT {columns} FROM {quote(made[0])}"
+            self._make(f"{_STAGED} both", both, made)
+            treated = treat(self.con, self.table, quote(made[0]), measured=quote(made[1]))
+            if treated.sql:
+                self._make(_STAGED, f"SELECT {columns} FROM {stay} UNION ALL BY NAME {treated.sql}", made)
+            part = self._split(made[-1], name, treated)
+            (version,) = self._finish({name: part}, self._count(quote(made[-1])), code)
+            return version
+        finally:
+            self._drop(made)
+
+    @property
+    def _settles(self) -> bool:
+        """Whether rows are treated or split before they are written."""
+        return bool(self.table.treatments) or any(r.on_failure is OnFailure.QUARANTINE for r in self.table.rules)
+
+    def _settle(self, rows: str, name: str, made: list[str]) -> _Part:
+        """Treat and split the rows of one part; each alone, so that it does not matter which others are written too."""
         view = f"{_STAGED} {name}"
-        views.append(view)
+        made.append(view)
         self.con.execute(f"CREATE OR REPLACE TEMP VIEW {quote(view)} AS {rows}")
+        treated = treat(self.con, self.table, quote(view))
+        if treated.sql:
+            view = self._make(f"{_STAGED} {name} treated", treated.sql, made)
+        return self._split(view, name, treated)
+
+    def _split(self, staged: str, name: str, treated: Treated) -> _Part:
         day = name if self.table.partitioning else None
-        found = split(self.con, self.table, view, lookup=self._lookup, partition=day)
-        return _Part(found.kept_sql, found.quarantined_sql, found.counts)
+        found = split(self.con, self.table, staged, lookup=self._lookup, partition=day, bounds=treated.rules)
+        return _Part(found.kept_sql, found.quarantined_sql, found.counts, treated.counts)
+
+    def _make(self, name: str, query: str, made: list[str]) -> str:
+        made.append(name)
+        self.con.execute(f"CREATE OR REPLACE TEMP TABLE {quote(name)} AS {query}")
+        return name
+
+    def _drop(self, made: Iterable[str]) -> None:
+        kinds = dict(self.con.execute("SELECT table_name, table_type FROM information_schema.tables").fetchall())
+        for name in reversed(list(made)):
+            if name in kinds:
+                self.con.execute(f"DROP {'VIEW' if kinds[name] == 'VIEW' else 'TABLE'} {quote(name)}")
+
+    def _count(self, staged: str) -> int:
+        return int(self.con.execute(f"SELECT count(*) FROM {staged}").fetchall()[0][0])
+
+    def _finish(self, parts: Mapping[str, _Part], total: int | None, code: str) -> tuple[Version, ...]:
+        """Write the files of every part and return their versions; `total` is what all of them must add up to."""
+        files = self._store({name: part.kept for name, part in parts.items()}, quarantine=False)
+        aside = {name: self._stamped(part.aside) for name, part in parts.items() if part.aside}
+        rejected = self._store(aside, quarantine=True) if aside else {}
+        published, quarantined = (sum(file.rows for file in made.values()) for made in (files, rejected))
+        if total is not None and total != published + quarantined:
+            raise RefusedError(
+                f"{self.scene.product.address}.{self.table.name}: {total} rows were staged, and {published} + "
+                f"{quarantined} were to be published and quarantined. Nothing was kept: is a rule's expression, or a "
+                "cast, not the same each time it is asked?"
+            )
+        return self._versions(files, rejected, parts, code)
+
+    def _stamped(self, aside: str) -> str:
+        """Quarantined rows with what tells where they come from."""
+        refresh = self.scene.refresh
+        marks = {REFRESH_COLUMN: refresh.id, RUN_COLUMN: refresh.run_id, TIME_COLUMN: datetime.now(UTC)}
+        listed = ", ".join(f"{literal(value)} AS {quote(name)}" for name, value in marks.items())
+        return f"SELECT *, {listed} FROM ({aside})"
 
     def _lookup(self, ref: TableRef) -> str:
         return self.warehouse.store.version_relation(self.scene.of(ref))
@@ -165,19 +252,18 @@ class _Writer:
         )
 
     def _versions(
-        self, files: Mapping[str, FileRef], rejected: Mapping[str, FileRef], counts: Mapping[str, Mapping[str, int]]
+        self, files: Mapping[str, FileRef], rejected: Mapping[str, FileRef], parts: Mapping[str, _Part], code: str
     ) -> tuple[Version, ...]:
         table = self.table
         schema = self._schema(next(iter(files.values())))
         until = self._valid_thru(files.values(), schema)
-        code = code_version(table.transform)
         return tuple(
             Version(
                 id=new_id(),
                 product=self.scene.product.address,
                 table=table.name,
                 partition=name if table.partitioning else None,
-                files=(file,),
+                files=(discreet(file, table),),
                 rows=file.rows,
                 schema=schema,
                 contract_hash=table.contract_hash,
@@ -187,7 +273,9 @@ class _Writer:
                 created_at=datetime.now(UTC),
                 valid_thru=until.get(str(self.warehouse.store.path(file))),
                 quarantine_files=(rejected[name],) if name in rejected else (),
-                quarantined={rule: rows for rule, rows in counts[name].items() if rows},
+                quarantined={rule: rows for rule, rows in parts[name].counts.items() if rows},
+                treated=dict(parts[name].treated),
+                profile=measure(self.con, table, self._read([file]), files=[file]),
             )
             for name, file in files.items()
         )

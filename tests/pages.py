@@ -1,7 +1,8 @@
 """Markdown pages as tests see them: their headings, their rows, and their blocks, which can be followed step by step.
 
 A block right after a line that ends with a file's name in backticks and a colon is that file. A block marked
-`console run` is typed line by line and its output compared; one marked `python run` is executed in the same folder.
+`console run` is typed line by line, joined where one ends in a backslash, and its output compared; one marked
+`python run` is executed in the same folder.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ ROOT = Path(__file__).parents[1]
 _FENCE = re.compile(r"^```([^\n]*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _FILE = re.compile(r"`([\w./-]+\.(?:yaml|sql|py|csv|toml))`:\s*\Z")
 _VARYING = (
+    (r"(?m)\b\d+\.\d{3}$", "<seconds>"),
     (r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", "<run>"),
     (r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d +", "<time> "),
     (r"\b[0-9a-f]{8}\b", "<run>"),
@@ -107,7 +109,9 @@ def follow(page: Path, folder: Path, monkeypatch: pytest.MonkeyPatch) -> int:
 def _type_in(block: Block, folder: Path, where: str, monkeypatch: pytest.MonkeyPatch) -> None:
     commands: list[tuple[str, list[str]]] = []
     for line in block.text.splitlines():
-        if line.startswith("$ "):
+        if commands and commands[-1][0].endswith("\\"):
+            commands[-1] = (f"{commands[-1][0][:-1]}{line}", [])
+        elif line.startswith("$ "):
             commands.append((line[2:], []))
         else:
             commands[-1][1].append(line)
@@ -117,7 +121,9 @@ def _type_in(block: Block, folder: Path, where: str, monkeypatch: pytest.MonkeyP
         said = ran.out + ran.err
         assert int(note or 0) == ran.code, f"{where}: {typed}\n{said}"
         if expected:
-            assert re.fullmatch(_pattern("\n".join(expected)), _settled(said)), f"{where}: {typed}\n{_settled(said)}"
+            assert re.fullmatch(_pattern("\n".join(expected)), f"{_settled(said)}\n"), (
+                f"{where}: {typed}\n{_settled(said)}"
+            )
 
 
 def _shell(typed: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Ran:
@@ -165,5 +171,5 @@ def _settled(text: str) -> str:
 
 def _pattern(expected: str) -> str:
     """Return a pattern for what a page shows; a line of `...` stands for any lines."""
-    parts = [r"(?:.*\n?)*?" if line == "..." else re.escape(line) + r"\n?" for line in _settled(expected).splitlines()]
+    parts = [r"(?:.*\n)*?" if line == "..." else re.escape(line) + r"\n" for line in _settled(expected).splitlines()]
     return "".join(parts)

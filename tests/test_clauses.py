@@ -82,6 +82,11 @@ def test_no_clause_is_left_over():
         "contract.slaProperties[latency]",
         "contract.slaProperties[freshness]",
         "contract.slaProperties[frequency]",
+        "contract.slaProperties[retention]",
+        "contract.slaProperties[timeOfAvailability]",
+        "contract.slaProperties[endOfSupport]",
+        "contract.slaProperties[endOfLife]",
+        "contract.slaProperties[generalAvailability]",
     }
     written = [key for key in table() if not key.startswith("*.") and key not in wholes]
 

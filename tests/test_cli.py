@@ -138,13 +138,14 @@ def test_faults_are_listed_as_json_and_as_text(command: Command, shop: Path) -> 
 
 
 def test_a_file_is_checked_without_a_project(command: Command, shop: Path) -> None:
-    """Good rows give 0, a rejected one 1, both as JSON too; the address of a classified value is masked."""
+    """Good rows give 0, a rejected one 1, both as JSON too; what a build would quarantine is counted, not shown."""
     assert 0 == command("check", "data/customers.csv", "--contract", CUSTOMERS).code
-    write_customers(shop, "1,a@x.org\n2,nonsense\n")
+    write_customers(shop, "1,a@x.org\n2,b@x.org\n2,c@x.org\n3,nonsense\n")
     ran = command("check", "data/customers.csv", "--contract", CUSTOMERS, "--json")
     said = facts(ran, "check")
-    (failed,) = (result for result in said["tables"]["customers"] if not result["passed"])
-    assert (1, "email.pattern", [{"customer_id": 2, "email": "***"}]) == (ran.code, failed["rule"], failed["sample"])
+    failed = next(result for result in said["tables"]["customers"] if not result["passed"])
+    assert (1, "primary_key", [{"customer_id": 2}] * 2) == (ran.code, failed["rule"], failed["sample"])
+    assert ({"customers": {"email.pattern": 1}}, False) == (said["quarantined"], "nonsense" in ran.out)
 
 
 @pytest.mark.parametrize(

@@ -164,7 +164,7 @@ def test_nested_columns():
     assert [c.sql_type for c in table.columns] == [
         "STRUCT(city VARCHAR, tags VARCHAR[])",
         "MAP(VARCHAR, BIGINT)",
-        "FLOAT[3]",
+        "FLOAT[]",
     ]
     assert "address.city.required" in {rule.name for rule in table.rules}
 

@@ -9,12 +9,12 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from dataproducts.gate import judge
 from dataproducts.load import load_product
 from dataproducts.rules.quarantine import split
 from dataproducts.sources.files import open_source
 from dataproducts.sql import literal, quote
 from dataproducts.transforms.stage import stage
+from tests.judged import judge
 
 ROOT = Path(__file__).resolve().parents[1]
 TUTORIAL = ROOT / "../shared/data/marketing/marketing_data.csv"

@@ -29,6 +29,7 @@ from tests.shop import (
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from dataproducts.gate import Judgement
     from dataproducts.product import DataProduct
 
 ORDERS, REVENUE = "shop/orders", "shop/revenue"
@@ -89,8 +90,9 @@ def test_a_failed_attempt_to_judge_can_be_repeated(shop: Path, monkeypatch: pyte
     write_customers(shop, "1,z@x.org\n2,b@x.org\n3,c@x.org\n4,d@x.org\n")
     whole = judging.judge
 
-    def failing(*args: object, **kwargs: object) -> tuple[object, ...]:
-        return tuple(replace(r, passed=False, error="no memory") for r in whole(*args, **kwargs))  # type: ignore[arg-type]
+    def failing(*args: object, **kwargs: object) -> Judgement:
+        found = whole(*args, **kwargs)  # type: ignore[arg-type]
+        return replace(found, results=tuple(replace(r, passed=False, error="no memory") for r in found.results))
 
     with Warehouse.open(environment(shop)) as warehouse, warehouse.connect() as con:
         refresh = begin(warehouse, found, refresh_id="again")
@@ -164,7 +166,7 @@ def test_without_rules_the_schema_is_still_judged(tmp_path: Path) -> None:
     add_table(root, "shop/bare", "bare", {"n": "logicalType: integer"}, "SELECT count(*) AS n FROM orders")
     build(root, "shop/bare")
     with Warehouse.open(environment(root)) as warehouse:
-        results = recheck(warehouse, product(root, "shop/bare"))["bare"]
+        results = recheck(warehouse, product(root, "shop/bare"))["bare"].results
     assert [("schema", True)] == [(result.rule.name, result.passed) for result in results]
 
 
@@ -188,7 +190,7 @@ def test_what_is_published_is_judged_by_the_contract_of_today(shop: Path) -> Non
     """Checking again shows that a type changed, for all that nothing could be carried over under it."""
     edit(shop / ORDERS_CONTRACT, "logicalType: number", "logicalType: integer")
     with Warehouse.open(environment(shop)) as warehouse:
-        results = recheck(warehouse, product(shop, ORDERS))["orders"]
+        results = recheck(warehouse, product(shop, ORDERS))["orders"].results
     assert {"schema"} == {result.rule.name for result in results if not result.passed}
 
 
@@ -198,7 +200,7 @@ def test_an_upstream_day_more_is_judged_as_pinned(shop: Path) -> None:
     write_orders(shop, bad={38: "38,3,2024-01-10,1000"})
     build(shop, ORDERS)
     with Warehouse.open(environment(shop)) as warehouse:
-        assert all(result.passed for result in recheck(warehouse, product(shop, REVENUE))["revenue"])
+        assert all(result.passed for result in recheck(warehouse, product(shop, REVENUE))["revenue"].results)
 
 
 def test_a_failed_check_of_a_product_refresh_names_its_rule(shop: Path) -> None:

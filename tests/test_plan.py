@@ -396,7 +396,13 @@ def test_what_costs_more_than_a_day_is_named(shop: Path) -> None:
     ).notes
     notes = plan(shop, ORDERS).notes
     assert "orders: source till is read whole, whatever the partition" in notes
-    assert any("primary_key" in note and "read every partition" in note for note in notes)
+    assert not any("primary_key" in note for note in notes)
+    amounts = "{name: amounts, metric: duplicateValues, arguments: {properties: [amount]}, mustBeLessThan: 9}"
+    contract = shop / "assets/shop/orders/contracts/orders.odcs.yaml"
+    edit(contract, "    properties:", f"    quality: [{amounts}]\n    properties:")
+    write_orders(shop, bad={40: "40,4,2024-01-10,2.5"})
+    build(shop, ORDERS)
+    assert "orders: amounts reads 9 of 9 older partitions, which may hold keys of a new one" in plan(shop, ORDERS).notes
 
 
 def test_what_will_move_is_planned_downstream(shop: Path) -> None:

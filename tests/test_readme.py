@@ -62,4 +62,4 @@ def test_every_folder_of_the_map_is_there() -> None:
     """The map of folders names each folder of the project, and none that is not."""
     mapped = re.findall(r"^\| `(\w+)/` \|", README.read_text(encoding="utf-8"), re.MULTILINE)
     there = [path.name for path in ROOT.iterdir() if path.is_dir() and not path.name.startswith((".", "_"))]
-    assert set(mapped) == set(there) - {"build", "dist", "benchmarks"}
+    assert set(mapped) == set(there) - {"build", "dist"}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import date, timedelta
 from typing import TYPE_CHECKING
 
@@ -31,6 +32,8 @@ from tests.shop import (
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from dataproducts.gate import Judgement
 
 ORDERS, REVENUE = "shop/orders", "shop/revenue"
 
@@ -126,8 +129,9 @@ def test_a_missing_result_is_a_failure(shop: Path, monkeypatch: pytest.MonkeyPat
 
     whole = judging.judge
 
-    def forgetful(*args: object, **kwargs: object) -> tuple[object, ...]:
-        return tuple(r for r in whole(*args, **kwargs) if r.rule.name != "amount.range")  # type: ignore[arg-type]
+    def forgetful(*args: object, **kwargs: object) -> Judgement:
+        found = whole(*args, **kwargs)  # type: ignore[arg-type]
+        return replace(found, results=tuple(r for r in found.results if r.rule.name != "amount.range"))
 
     monkeypatch.setattr(judging, "judge", forgetful)
     write_orders(shop, bad={38: "38,3,2024-01-10,7"})
@@ -586,8 +590,8 @@ def test_nothing_is_left_on_the_connection(tmp_path: Path) -> None:
 def test_a_column_may_have_any_name(shop: Path) -> None:
     """Names that the engine gives to columns of its own (filename) are names like any other."""
     add_product(shop, "files", inputs=["shop.orders.orders"], port="files")
-    columns = {"filename": "logicalType: string", "at": "logicalType: date", "_partition": "logicalType: string"}
-    sql = "SELECT 'x' AS filename, max(ordered_on) AS at, 'y' AS _partition FROM orders"
+    columns = {"filename": "logicalType: string", "at": "logicalType: date", "_judged": "logicalType: string"}
+    sql = "SELECT 'x' AS filename, max(ordered_on) AS at, 'y' AS _judged FROM orders"
     add_table(shop, "shop/files", "files", columns, sql, custom="[{property: validThru, value: at}]")
     head = build(shop, "shop/files").release
     with Warehouse.open(environment(shop)) as warehouse:

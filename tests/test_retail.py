@@ -16,13 +16,13 @@ import pytest
 import checks
 import resources
 from dataproducts.errors import UnknownNameError, UsageError
-from dataproducts.gate import judge
 from dataproducts.inputs import siblings_first, transform_inputs
 from dataproducts.load import load_project
 from dataproducts.policy import apply
 from dataproducts.sources.files import open_source
 from dataproducts.sql import quote
 from dataproducts.transforms.stage import stage
+from tests.judged import judge
 
 ROOT = Path(__file__).resolve().parents[1]
 YEAR = (date(2017, 1, 1), date(2018, 1, 1))

@@ -14,7 +14,7 @@ import pytest
 from dataproducts.errors import SourceError
 from dataproducts.product import Server
 from dataproducts.sources.dialect import detect
-from dataproducts.sources.files import open_source
+from dataproducts.sources.files import open_source, read_files
 from dataproducts.sources.readings import strptime_format
 
 REAL = Path(__file__).parents[1].parent / "shared" / "data"
@@ -152,7 +152,7 @@ def test_a_byte_that_is_not_utf8_asks_for_the_encoding(con, tmp_path):
     ("text", "why"),
     [
         ("a,b;c\n1,2;3\n", "both give 2 fields"),
-        ("a,b\n1,2\n1,2,3\n", "row 3 has 3 fields"),
+        ("a,b\n1,2\n1,2,3\n", r"a\.csv:3: with ',', the row has 3 fields and the first 2"),
         ("1,2\n3,4\n", "Declare `header: true` or"),
         ("a,a\n3,4\n", "Declare `header: true` or"),
         ("", "no complete row"),
@@ -164,6 +164,33 @@ def test_what_fits_no_dialect_or_two_is_refused(con, tmp_path, text, why):
     write(tmp_path, "a.csv", text)
     with pytest.raises(SourceError, match=why):
         read(con, tmp_path, "a.csv")
+
+
+def test_what_breaks_late_is_told_with_its_line(con, tmp_path):
+    """Beyond what detection looks at, too; a value of several lines counts as so many, and no value is shown."""
+    rows = '1,"a\nb"\n' * 40_000
+    for text, why in (
+        ("2,secret,x\n", r"a\.csv:80002: the row has 3 fields instead of 2"),
+        ("2\n", r"a\.csv:80002: the row has 1 field instead of 2"),
+        ('2,"secret\n', "after line 80000, a quote is left open"),
+        ("2,\0\n", r"a\.csv:80002: a NUL byte"),
+    ):
+        write(tmp_path, "a.csv", f"id,name\n{rows}{text}")
+        with pytest.raises(SourceError, match=why) as error:
+            read(con, tmp_path, "a.csv")
+        assert "secret" not in str(error.value)
+
+
+def test_a_file_is_called_what_it_is_called(con, tmp_path):
+    """Brackets and stars in the name of a file match nothing else."""
+    for name in ("a[b]*.csv", "ab.csv"):
+        write(tmp_path, name, PLAIN.replace("1,", f"{len(name)},"))
+    assert read(con, tmp_path, "a[b]*.csv")[1][1][0] == len("a[b]*.csv")
+    con.execute(f"COPY (SELECT 1 AS a) TO '{tmp_path / 'ab.parquet'}'")
+    shutil.copy(tmp_path / "ab.parquet", tmp_path / "a[b].parquet")
+    assert read(con, tmp_path, "a[b].parquet")[1] == [(1,)]
+    write(tmp_path, "a[b].json", '[{"a": 1}]')
+    assert read(con, tmp_path, "a[b].json")[1] == [(1,)]
 
 
 def test_a_file_without_header_has_numbered_columns(con, tmp_path):
@@ -356,3 +383,19 @@ def test_the_classic_example_reads(con):
     types, rows = read(con, REAL, "jaffle_shop/raw_orders.csv")
     assert types == {"id": "BIGINT", "user_id": "BIGINT", "order_date": "DATE", "status": "VARCHAR"}
     assert (len(rows), isinstance(rows[0][2], date), isinstance(rows[0][2], datetime)) == (99, True, False)
+
+
+@pytest.mark.parametrize("damage", ["no pack", "cut", "flipped"])
+def test_a_damaged_pack_is_named(tmp_path, damage):
+    """A gzip file that ends early, or is none, gives one line with its path."""
+    whole = gzip.compress(b"a,b\n" + b"".join(b"%d,x%d\n" % (n, n * n) for n in range(2000)))
+    half = len(whole) // 2
+    content = {
+        "no pack": b"a,b\n1,2\n",
+        "cut": whole[:half],
+        "flipped": whole[:half] + bytes([whole[half] ^ 255]) + whole[half + 1 :],
+    }
+    path = tmp_path / "t.csv.gz"
+    path.write_bytes(content[damage])
+    with duckdb.connect() as con, pytest.raises(SourceError, match=r"t\.csv\.gz: it cannot be read to its end"):
+        read_files(con, [path], {}, where="here")

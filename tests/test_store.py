@@ -15,7 +15,7 @@ import duckdb
 import pytest
 
 from dataproducts.errors import StoreError, UsageError
-from dataproducts.release import FileRef, Version
+from dataproducts.release import ColumnFacts, FileRef, Version
 from dataproducts.store import Store, new_id
 
 PLACE = {"product": "shop/orders@v2", "table": "orders", "batch": "b1"}
@@ -59,7 +59,11 @@ def test_write_describes_the_file(store, con):
     ref = write_one(store, con, "SELECT i AS a FROM range(1000) r(i)")
     content = store.path(ref).read_bytes()
     expected = FileRef(
-        "data/shop/orders@v2/orders/b1/all.parquet", len(content), hashlib.sha256(content).hexdigest(), 1000
+        "data/shop/orders@v2/orders/b1/all.parquet",
+        len(content),
+        hashlib.sha256(content).hexdigest(),
+        1000,
+        {"a": ColumnFacts(0, "0", "999")},
     )
     assert expected == ref
     assert [ref.path] == files_of(store)

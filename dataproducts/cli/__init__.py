@@ -1,5 +1,5 @@
 """The command line; it must not do more than read arguments, call the library and print."""
 
-from dataproducts.cli.main import main
+from dataproducts.cli.main import main, run
 
-__all__ = ["main"]
+__all__ = ["main", "run"]

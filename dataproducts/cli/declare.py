@@ -10,16 +10,26 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from dataproducts.cli.project import open_project, upstream_first
-from dataproducts.cli.show import console, grid, mark, print_json
+from dataproducts.cli.reports import (
+    DATA_DOCS,
+    REPORTS,
+    documented,
+    file_results,
+    parse_reports,
+    release_results,
+    write,
+)
+from dataproducts.cli.show import console, mark, print_json
+from dataproducts.cli.verdicts import pass_grid, print_samples, rule_grid, summary
 from dataproducts.errors import DeclarationError, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from dataproducts.cli.project import Project
     from dataproducts.declare.clauses import ClauseLine
     from dataproducts.product import DataProduct
-    from dataproducts.verdict import RuleResult
+    from dataproducts.verdict import RuleResult, Verdict
 
 AS_JSON = click.option("--json", "as_json", is_flag=True, help="Print the facts as JSON.")
 
@@ -176,6 +186,9 @@ def run_tests(obj: tuple[Path, str | None], products: tuple[str, ...], *, as_jso
 @click.option("--table", help="The table of the contract, where it has several.")
 @click.option("--with", "others", multiple=True, metavar="TABLE=FILE", help="Another table's file, for its rules.")
 @click.option("--now", type=click.DateTime(), help="The time that freshness counts from, in UTC. Default: now.")
+@click.option("--explain", is_flag=True, help="Show the passes that were made: proof, rules, rows read, seconds.")
+@REPORTS
+@DATA_DOCS
 @AS_JSON
 @click.pass_obj
 def check(
@@ -185,19 +198,26 @@ def check(
     table: str | None,
     others: tuple[str, ...],
     now: datetime | None,
+    reports: tuple[str, ...],
+    data_docs: Path | None,
     *,
+    explain: bool,
     as_json: bool,
 ) -> None:
     """Judge a file by a contract, or a product's current release (DOMAIN/PRODUCT) by the contract of today.
 
     A file needs no project: CSV, Parquet or JSON, any contract. Nothing is written.
     """
+    wanted = parse_reports(reports)
     if contract is not None:
         from dataproducts.check import check_file  # noqa: PLC0415 - nothing of a project is needed
 
         at = now.replace(tzinfo=UTC) if now else datetime.now(UTC)
-        verdict = check_file(Path(target), contract, table=table, now=at, others=_files(others))
-        verdicts = {verdict.table: verdict.results}
+        with documented(data_docs):
+            verdict = check_file(Path(target), contract, table=table, now=at, others=_files(others))
+        verdicts = {verdict.table: verdict}
+        if wanted:
+            write(wanted, file_results(Path(target), contract, verdict.table, verdict.results, rows=verdict.rows))
     else:
         if Path(target).is_file():
             raise UsageError(f"{target} is a file: say which contract judges it with --contract FILE")
@@ -208,18 +228,49 @@ def check(
                 "--now, --table and --with are for files: a release is judged whole, by the project's clock"
             )
         project = open_project(obj[0], environment=obj[1])
-        verdicts = recheck(project.warehouse(), project.product(target))
-    refused = any(result.is_blocking for results in verdicts.values() for result in results)
+        warehouse, product = project.warehouse(), project.product(target)
+        with documented(data_docs):
+            verdicts = recheck(warehouse, product)
+        if wanted:
+            found = {name: verdict.results for name, verdict in verdicts.items()}
+            write(wanted, release_results(warehouse, product.address, found))
     if as_json:
-        print_json(
-            {"passed": not refused, "tables": {name: [result_json(r) for r in rs] for name, rs in verdicts.items()}}
-        )
+        _print_verdicts_json(verdicts, explain=explain)
     else:
-        for name, results in verdicts.items():
-            console().print(rule_grid(name, results))
-            print_samples(results)
-        console().print("[red]refused[/]" if refused else "[green]good[/]")
-    sys.exit(1 if refused else 0)
+        _print_verdicts(verdicts, explain=explain)
+    sys.exit(0 if all(verdict.passed for verdict in verdicts.values()) else 1)
+
+
+def _print_verdicts_json(verdicts: Mapping[str, Verdict], *, explain: bool) -> None:
+    facts: dict[str, Any] = {
+        "passed": all(verdict.passed for verdict in verdicts.values()),
+        "tables": {name: [result_json(result) for result in v.results] for name, v in verdicts.items()},
+        "quarantined": {name: dict(verdict.quarantined) for name, verdict in verdicts.items()},
+    }
+    if explain:
+        facts["passes"] = {
+            name: [
+                {"method": one.method, "rules": one.rules, "rows": one.rows, "seconds": round(one.seconds, 6)}
+                for one in verdict.passes
+            ]
+            for name, verdict in verdicts.items()
+        }
+    print_json(facts)
+
+
+def _print_verdicts(verdicts: Mapping[str, Verdict], *, explain: bool) -> None:
+    out = console()
+    for name, verdict in verdicts.items():
+        out.print(rule_grid(name, verdict.results))
+        print_samples(verdict.results)
+        out.print(summary(verdict.results))
+        for rule, count in verdict.quarantined.items():
+            rows = "1 row" if count == 1 else f"{count:,} rows"
+            out.print(f"  {rule}: {rows} would be quarantined, the others were judged")
+        if explain:
+            out.print(pass_grid(name, verdict.passes))
+    passed = all(verdict.passed for verdict in verdicts.values())
+    out.print("[green]good[/]" if passed else "[red]refused[/]")
 
 
 def _files(given: Sequence[str]) -> dict[str, Path]:
@@ -252,31 +303,6 @@ def result_json(result: RuleResult) -> dict[str, Any]:
         "sample": [dict(row) for row in result.sample],
         "declared_at": str(rule.mark),
     }
-
-
-def rule_grid(title: str, results: Sequence[RuleResult]) -> Any:
-    """Return the rules of one table with what each found; partitions of a rule are added up."""
-    by_rule: dict[str, list[RuleResult]] = {}
-    for result in results:
-        by_rule.setdefault(result.rule.name, []).append(result)
-    rows = []
-    for name, parts in by_rule.items():
-        failed = [part for part in parts if not part.passed]
-        told = (failed or parts)[0]
-        rejected = sum(part.failed_rows or 0 for part in parts)
-        state = "passed" if not failed else "failed" if any(part.is_blocking for part in failed) else "warned"
-        text = told.reason if failed else ""
-        rows.append((mark(state), name, told.rule.dimension, f"{rejected:,}" if rejected else "", text))
-    return grid(("", "rule", "dimension", "rows", "found"), rows, right=(3,), title=title)
-
-
-def print_samples(results: Sequence[RuleResult]) -> None:
-    """Print up to 5 rejected rows of each failed rule; classified columns arrive masked."""
-    for result in results:
-        if result.sample and not result.passed:
-            click.echo(f"  {result.rule.name}: rejected rows, for instance")
-            for row in result.sample:
-                click.echo("    " + ", ".join(f"{name}={value}" for name, value in row.items())[:76])
 
 
 COMMANDS = (validate, run_tests, check)

@@ -9,13 +9,13 @@ from pathlib import Path  # noqa: TC003 - click reads the annotations
 from typing import TYPE_CHECKING, Any
 
 import click
-from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-from dataproducts.cli.declare import AS_JSON, print_samples, result_json, rule_grid
+from dataproducts.cli.declare import AS_JSON, result_json
 from dataproducts.cli.project import open_project, use_dagster_home
+from dataproducts.cli.reports import REPORTS, build_results, parse_reports, write
 from dataproducts.cli.show import console, grid, mark, print_json
+from dataproducts.cli.verdicts import print_samples, rule_grid
 from dataproducts.errors import DeclarationError, RefusedError, SourceError
-from dataproducts.plan import plan_product
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from dataproducts.plan import ProductPlan
     from dataproducts.product import DataProduct
     from dataproducts.refresh import TableOutcome
+    from dataproducts.reports.results import Results
     from dataproducts.warehouse import Warehouse
 
 
@@ -75,6 +76,8 @@ def plan(
     as_json: bool,
 ) -> None:
     """Show what a build would refresh, judge again and carry over, and why; nothing is changed."""
+    from dataproducts.plan import plan_product  # noqa: PLC0415 - loads the ledger
+
     project = open_project(obj[0], environment=obj[1])
     warehouse = project.warehouse(create=True)
     moving: set[str] = set()
@@ -120,12 +123,14 @@ def _plan_json(planned: ProductPlan) -> dict[str, Any]:
 @click.argument("products", nargs=-1)
 @click.option("--force", is_flag=True, help="Refresh everything, changed or not.")
 @_DAYS
+@REPORTS
 @AS_JSON
 @click.pass_obj
 def build(
     obj: tuple[Path, str | None],
     products: tuple[str, ...],
     days: tuple[date, date] | None,
+    reports: tuple[str, ...],
     *,
     force: bool,
     as_json: bool,
@@ -135,21 +140,26 @@ def build(
     Each product is one Dagster run, seen in the UI. A refused product keeps its last release, and what reads it
     is not built. A domain with faults is left out; the others are built.
     """
+    wanted = parse_reports(reports)
     project = open_project(obj[0], environment=obj[1])
     use_dagster_home(project.root)
     warehouse = project.warehouse(create=True)
     report: list[dict[str, Any]] | None = [] if as_json else None
     refused: dict[str, str] = {}
+    found: list[Results] = []
     try:
         for product in project.chosen(products):
             facts = _build_one(project, warehouse, product, refused, wish=_Wish(force, days, as_json))
             if report is not None:
                 report.append(facts)
+            if wanted:
+                found.append(build_results(warehouse, product, facts))
     except KeyboardInterrupt:
         click.echo(
             "\ndataproducts: interrupted. The product under way was not released; what was before it stays.", err=True
         )
         sys.exit(_INTERRUPTED)
+    write(wanted, found)
     if report is not None:
         print_json(report)
     elif not refused:
@@ -168,6 +178,8 @@ def _build_one(
     wish: _Wish,
 ) -> dict[str, Any]:
     """Build one product and print what became of it; note in `refused` why it was not released."""
+    from dataproducts.plan import plan_product  # noqa: PLC0415 - loads the ledger
+
     quiet = wish.quiet
     out = console()
     blocked = sorted({p.source.product for p in product.inputs if p.source and p.source.product in refused})
@@ -206,6 +218,8 @@ def _build_one(
 
 def _run(project: Project, product: DataProduct, planned: ProductPlan, *, quiet: bool) -> Built:
     """Run the product's job, with progress on a terminal."""
+    from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn  # noqa: PLC0415 - only a build has one
+
     from dataproducts.compile.build import build_product  # noqa: PLC0415 - loads dagster, which takes 2 s
 
     total = sum(table.action == "refresh" for table in planned.tables) + 1
@@ -250,6 +264,8 @@ def _print_table(outcome: TableOutcome) -> None:
     aside = f", {outcome.quarantined_rows:,} quarantined" if outcome.quarantined_rows else ""
     state = "passed" if verdict.passed else "failed"
     out.print(mark(state), f"[bold]{outcome.table.name}[/]: {outcome.total_rows:,} rows{written}{aside}")
+    if acted := ", ".join(f"{name} {rows:,}" for name, rows in outcome.treated.items() if rows):
+        out.print(f"    policies: {acted}")
     failed = {result.rule.name for result in verdict.results if not result.passed}
     by_dimension: dict[str, list[str]] = {}
     for rule in outcome.table.rules:
@@ -268,6 +284,7 @@ def _table_json(outcome: TableOutcome) -> dict[str, Any]:
         "rows": outcome.total_rows,
         "quarantined_rows": outcome.quarantined_rows,
         "quarantined": dict(outcome.verdict.quarantined),
+        "treated": outcome.treated,
         "rules": [result_json(result) for result in outcome.verdict.results],
     }
 

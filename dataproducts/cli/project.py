@@ -12,9 +12,6 @@ from typing import TYPE_CHECKING, Any
 
 from dataproducts.environment import Environment
 from dataproducts.errors import DeclarationError, StoreError, UnknownNameError, UsageError
-from dataproducts.load import load_project
-from dataproducts.policy import apply
-from dataproducts.warehouse import Warehouse
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -22,6 +19,7 @@ if TYPE_CHECKING:
     from dataproducts.errors import Fault
     from dataproducts.policy import Policy
     from dataproducts.product import DataProduct
+    from dataproducts.warehouse import Warehouse
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +74,8 @@ class Project:
 
     def warehouse(self, *, create: bool = False) -> Warehouse:
         """Open the environment's warehouse. Raises: StoreError, if nothing was ever built there."""
+        from dataproducts.warehouse import Warehouse  # noqa: PLC0415 - SQLAlchemy takes 0.15 s, and a file needs none
+
         return Warehouse.open(self.environment, custom=self.custom, create=create)
 
 
@@ -99,6 +99,9 @@ def open_project(start: Path, *, environment: str | None = None) -> Project:
 
     `checks/` and `resources/` are optional: without them there are no policies, and data goes to `.dataproducts`.
     """
+    from dataproducts.load import load_project  # noqa: PLC0415 - reads SQL with sqlglot: not for a lone file
+    from dataproducts.policy import apply  # noqa: PLC0415 - as above
+
     root = find_root(start.resolve())
     checks, resources = _module(root, "checks"), _module(root, "resources")
     if resources is not None:

@@ -14,7 +14,14 @@ from rich.text import Text
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-MARKS = {"passed": ("✓", "green"), "failed": ("✗", "red"), "warned": ("!", "yellow"), "told": ("·", "dim")}
+MARKS = {
+    "passed": ("✓", "green"),
+    "failed": ("✗", "red"),
+    "warned": ("!", "yellow"),
+    "error": ("?", "red"),
+    "skipped": ("·", "dim"),
+    "told": ("·", "dim"),
+}
 
 
 def console(*, err: bool = False) -> Console:
@@ -60,6 +67,6 @@ def grid(
 
 
 def mark(state: str) -> Text:
-    """Return the sign for `passed`, `failed`, `warned` or `told`."""
+    """Return the sign for `passed`, `failed`, `warned`, `error` (not judged), `skipped` or `told`."""
     sign, style = MARKS[state]
     return Text(sign, style=style)

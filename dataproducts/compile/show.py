@@ -90,6 +90,7 @@ def table_materialization(outcome: TableOutcome, key: dg.AssetKey, warehouse: Wa
         "versions": len(versions),
         "path": dg.MetadataValue.path(str(warehouse.store.path(files[0]))),
         "quarantined_rows": outcome.quarantined_rows,
+        "treated": outcome.treated,
     }
     until = max((version.valid_thru for version in versions if version.valid_thru), default=None)
     if until:

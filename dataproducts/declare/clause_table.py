@@ -104,11 +104,14 @@ E | promise | the rule `<column>.length` | contract.schema[].properties[].logica
 E | promise | the rule `<column>.pattern` | contract.schema[].properties[].logicalTypeOptions.pattern
 E | promise | the rule `<column>.multiple_of` | contract.schema[].properties[].logicalTypeOptions.multipleOf
 D | promise | a layout of text that no rule knows | contract.schema[].properties[].logicalTypeOptions.format
-E | promise | the rule `schema`: types | contract.schema[].properties[].logicalTypeOptions.{timezone,dimensions}
+E | promise | the rule `schema`: types | contract.schema[].properties[].logicalTypeOptions.timezone
+E | promise | the rule `<column>.length` | contract.schema[].properties[].logicalTypeOptions.dimensions
 E | promise | the rule `schema`: types | contract.schema[].properties[].logicalTypeOptions.elementType
-D | promise | no rule looks at it | contract.schema[].properties[].logicalTypeOptions.{minProperties,maxProperties}
-D | promise | no rule looks at it | contract.schema[].properties[].logicalTypeOptions.required
-D | promise | no rule looks at it | contract.schema[].properties[].logicalTypeOptions.{uniqueItems,normalized}
+E | promise | the rule `<column>.fields` | contract.schema[].properties[].logicalTypeOptions.minProperties
+E | promise | the rule `<column>.fields` | contract.schema[].properties[].logicalTypeOptions.maxProperties
+E | promise | the rule `<column>.required_fields` | contract.schema[].properties[].logicalTypeOptions.required
+E | promise | the rule `<column>.unique_items` | contract.schema[].properties[].logicalTypeOptions.uniqueItems
+E | promise | the rule `<column>.normalized` | contract.schema[].properties[].logicalTypeOptions.normalized
 D | promise | values carry their own zone or none | contract.schema[].properties[].logicalTypeOptions.defaultTimezone
 D | text | how vectors are made | contract.schema[].properties[].logicalTypeOptions.{distanceMetric,embeddingModel}
 D | text | how vectors are made | contract.schema[].properties[].logicalTypeOptions.embeddingModelVersion
@@ -120,9 +123,8 @@ E | part | of a rule | contract.schema[].{,properties[].}quality[].mustBe{,Great
 E | part | of a rule | contract.schema[].{,properties[].}quality[].mustBe{LessOrEqualTo,Between}
 E | part | of a rule | contract.schema[].{,properties[].}quality[].mustNotBe{,Between}
 D | text | prose | contract.schema[].{,properties[].}quality[].{description,businessImpact,method}
-D | promise | rules are judged at every refresh, not on a schedule | contract.schema[].quality[].schedule
-D | promise | rules are judged at every refresh, not on a schedule | contract.schema[].properties[].quality[].schedule
-D | part | belongs to `schedule` | contract.schema[].{,properties[].}quality[].scheduler
+E | part | judged at every refresh, and no row changes in between | contract.schema[].{,properties[].}quality[].schedule
+D | text | nobody else has to start the rule | contract.schema[].{,properties[].}quality[].scheduler
 E | promise | a foreign key of the gate | contract.schema[].{,properties[].}relationships[]
 E | part | of a relationship | contract.schema[].{,properties[].}relationships[].{from,to,type}
 E | identity | the name that transforms read | contract.servers[].server
@@ -137,6 +139,11 @@ D | promise | nothing measures it | contract.slaProperties[]
 E | promise | the rule `<column>.freshness`; the schedule is held to it | contract.slaProperties[latency]
 E | promise | the rule `<column>.freshness`; the schedule is held to it | contract.slaProperties[freshness]
 E | promise | the schedule is held to it | contract.slaProperties[frequency]
+E | promise | the rule `<column>.retention` | contract.slaProperties[retention]
+E | promise | the rule `<column>.available_by` | contract.slaProperties[timeOfAvailability]
+E | promise | the rule `end_of_support` | contract.slaProperties[endOfSupport]
+E | promise | the rule `end_of_life` | contract.slaProperties[endOfLife]
+D | text | the day from which it is offered | contract.slaProperties[generalAvailability]
 D | part | of an SLA | contract.slaProperties[].{property,value,valueExt,unit,element,driver,schedule,scheduler}
 D | text | prose | contract.slaProperties[].description
 D | part | of SLAs without an element | contract.slaDefaultElement
@@ -182,6 +189,12 @@ E | promise | the rule `partition_bounds` | contract.schema[].customProperties[p
 E | part | of the partitioning | contract.schema[].customProperties[partition].{column,unit,start,end,batch}
 M | promise | reported with every refresh | contract.schema[].customProperties[validThru]
 E | promise | the gate | contract.schema[].properties[].customProperties[{onFailure,keep}]
+E | promise | held to what is set aside | contract.schema[].{,properties[].}customProperties[maxQuarantined]
+E | promise | held to what is set aside | contract.schema[].{,properties[].}quality[].customProperties[maxQuarantined]
+E | promise | acts before the gate, or as a rule | contract.schema[].properties[].customProperties[{missing,outliers}]
+E | part | of the policy | contract.schema[].properties[].customProperties[missing].{policy,values,value,by,orderBy}
+E | part | of the policy | contract.schema[].properties[].customProperties[outliers].{policy,minimum,maximum,method}
+E | part | of the policy | contract.schema[].properties[].customProperties[outliers].{factor,lower,upper}
 E | part | shown with the rules | contract.schema[].properties[].customProperties[criticality]
 E | part | of a rule | contract.schema[].{,properties[].}quality[].customProperties[{onFailure,keep,blocking}]
 E | part | of a rule | contract.schema[].{,properties[].}quality[].customProperties[{criticality,dimension}]

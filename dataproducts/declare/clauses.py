@@ -12,12 +12,13 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Any
 
-from dataproducts.declare.clause_table import DECLARED, ENFORCED, MONITORED, Clause, lookup
+from dataproducts.declare.clause_table import DECLARED, ENFORCED, Clause, lookup
 from dataproducts.declare.clause_table import table as all_clauses
 from dataproducts.declare.fields import custom_entries, day, entries, text
 from dataproducts.declare.positions import parse_yaml, read_yaml
+from dataproducts.declare.settled import settle
 from dataproducts.errors import DeclarationError, Fault
-from dataproducts.product import TIME_SLAS, RuleKind, Status
+from dataproducts.product import Status
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -153,7 +154,7 @@ def _read_lines(
     document: Document, data: Any, kind: str, table: Table | None, waivers: Sequence[str]
 ) -> Iterator[ClauseLine]:
     for clause, place, where in _walk(data, kind):
-        known = _settle(clause, document, where, table) or lookup(clause) or _UNKNOWN
+        known = settle(clause, document, where, table) or lookup(clause) or _UNKNOWN
         waived = known.state == DECLARED and any(_covers(waiver, clause, place) for waiver in waivers)
         actual = where[1:] if kind == "tests" and isinstance(document.data, list) else where
         yield ClauseLine(
@@ -213,54 +214,4 @@ def _is_whole(clause: str) -> bool:
     """Whether an item of a list is a clause itself: a rule, a relationship, an SLA, a custom property."""
     return clause.endswith(("quality[]", "relationships[]", "slaProperties[]")) or bool(
         re.search(r"customProperties\[\w+\]$", clause)
-    )
-
-
-def _settle(clause: str, document: Document, where: Place, table: Table | None) -> Clause | None:
-    """Return what becomes of a clause where that hangs on its value; None where the table of clauses says it."""
-    if table is None:
-        return None
-    if clause.endswith("quality[]"):
-        return _settle_rule(document, where, table)
-    if clause == "contract.slaProperties[]":
-        return _settle_sla(document, where, table)
-    if clause.endswith("logicalTypeOptions.format"):
-        mark = document.mark(*where)
-        judged = any(rule.mark == mark and rule.name.endswith(".format") for rule in table.rules)
-        options = document.data
-        for step in where:
-            options = options[step]
-        typed = re.fullmatch(r"[iuf]\d+", str(options))
-        return (
-            Clause(ENFORCED, "promise", "the rule `<column>.format`, or the column's type") if judged or typed else None
-        )
-    return None
-
-
-def _settle_rule(document: Document, where: Place, table: Table) -> Clause | None:
-    mark = document.mark(*where)
-    rule = next((rule for rule in table.rules if rule.mark == mark), None)
-    if rule is None:
-        return None
-    if rule.kind is RuleKind.TEXT:
-        return Clause(DECLARED, "promise", "a text cannot be judged")
-    if not rule.blocking:
-        return Clause(MONITORED, "promise", f"the rule {rule.name}, which does not block")
-    return Clause(ENFORCED, "promise", f"the rule {rule.name}")
-
-
-def _settle_sla(document: Document, where: Place, table: Table) -> Clause | None:
-    mark = document.mark(*where)
-    sla = next((sla for sla in table.slas if sla.mark == mark), None)
-    known = lookup(f"contract.slaProperties[{sla.name}]") if sla and sla.name in TIME_SLAS else None
-    if sla is None or known is None:
-        return None
-    rule = next((rule for rule in table.rules if rule.kind is RuleKind.FRESHNESS and rule.mark == mark), None)
-    if rule is None and sla.name != "frequency":
-        return None
-    blocking = rule is None or rule.blocking
-    return (
-        known
-        if blocking
-        else Clause(MONITORED, "promise", f"the rule {rule.name}, which does not block" if rule else "")
     )

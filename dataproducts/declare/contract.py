@@ -27,14 +27,18 @@ from dataproducts.declare.implied_rules import (
     Gathering,
     imply_column_rules,
     imply_rules,
+    limit_of,
     policy_of,
     read_freshness,
     read_relationships,
 )
+from dataproducts.declare.promises import is_promise, read_promise
 from dataproducts.declare.quality import read_quality
-from dataproducts.declare.sql_types import column_type, nearest_type, physical_type
+from dataproducts.declare.sql_types import column_type, nearest_type, physical_type, storable_type
+from dataproducts.declare.treatments import judge_quarantine, read_treatments
 from dataproducts.errors import Fault, suggest
-from dataproducts.product import Column, Partitioning, Rule, Server, Sla, Status, Table
+from dataproducts.product import Column, Partitioning, Rule, Server, Sla, Status, Table, Treatment
+from dataproducts.rules.masking import CLASSIFIED
 from dataproducts.sources.files import SERVER_TYPES
 
 if TYPE_CHECKING:
@@ -140,6 +144,8 @@ class _TableReader:
         self.faults: list[Fault] = []
         self.by_path: dict[str, Column] = {}
         self.sources: dict[str, tuple[dict[str, Any], Place]] = {}
+        self.items: dict[str, tuple[dict[str, Any], Place]] = {}  # of lists, whose rules look at each
+        self.treatments: list[Treatment] = []
 
     def refuse(self, place: Place, what: str, fix: str) -> None:
         self.faults.append(self.document.fault(place, what, fix))
@@ -152,7 +158,7 @@ class _TableReader:
         self.faults += [*server_faults, *judge_custom(document, self.entry, self.place, "object")]
         slas = tuple(self.read_slas())
         rules = self.gather(columns, partitioning, gold=gold)
-        return Table(
+        table = Table(
             name=self.name,
             contract_id=text(data, "id"),
             contract_version=text(data, "version"),
@@ -168,7 +174,11 @@ class _TableReader:
             status=text(data, "status"),
             raw=MappingProxyType(data),
             mark=document.mark(*self.place),
+            treatments=tuple(self.treatments),
+            quarantine_limit=limit_of(custom(self.entry).get("maxQuarantined")),
         )
+        self.faults += judge_quarantine(document, table, self.entry, self.place) if self.strict else ()
+        return table
 
     def read_columns(self, data: Mapping[str, Any], place: Place, prefix: str = "") -> Iterator[Column]:
         seen: dict[str, int] = {}
@@ -197,7 +207,7 @@ class _TableReader:
             required=flag(entry, "required"),
             unique=bool(flag(entry, "unique")),
             primary_key=(int(key) if key > 0 else position) if flag(entry, "primaryKey") else 0,
-            classification=text(entry, "classification"),
+            classification=_classification(entry),
             critical=bool(flag(entry, "criticalDataElement")),
             examples=tuple(listing(entry, "examples")),
             enum=tuple(value.get("value") for value, _ in entries(entry, "enum")),
@@ -207,9 +217,9 @@ class _TableReader:
             tags=texts(entry, "tags"),
             mark=document.mark(*place),
         )
-        if "items" not in place:  # what lies in a list is no column that a rule could name
+        if "map" not in place:
             self.by_path[path] = column
-            self.sources[path] = (entry, place)
+            (self.items if "items" in place else self.sources)[path] = (entry, place)
         self.faults.extend(judge_custom(document, entry, place, "property"))
         return column
 
@@ -224,6 +234,9 @@ class _TableReader:
         if found is None and not physical and (not logical or logical in _NESTED) and (self.strict or not logical):
             what = f"column {path!r} declares no type" + (" that is complete" if logical else "")
             self.refuse(place, what, "Add `logicalType`, or `physicalType` with a type of DuckDB's.")
+        if self.strict and "." not in path and (instead := storable_type(found or "")):
+            what = f"column {path!r} is {found}, which Parquet files do not give back"
+            self.refuse((*place, "physicalType"), what, f"Write `physicalType: {instead}`.")
         return found or "VARCHAR"
 
     def read_partitioning(self) -> Partitioning | None:
@@ -247,7 +260,7 @@ class _TableReader:
 
     def judge_temporal(self, name: str, place: Place, claim: str) -> None:
         column = self.by_path.get(name)
-        if column is None:
+        if column is None or name in self.items:
             fix = suggest(name, list(self.by_path)).strip()
             self.refuse(place, f"{claim} {name!r}, which is no column of {self.name!r}", fix)
         elif not column.sql_type.startswith(_TEMPORAL):
@@ -273,14 +286,19 @@ class _TableReader:
         return not element or "." not in element or element.partition(".")[0] == self.name
 
     def gather(self, columns: tuple[Column, ...], partitioning: Partitioning | None, *, gold: bool) -> list[Rule]:
-        policies = {path: policy_of(entry) for path, (entry, _) in self.sources.items()}
-        found = Gathering(self.document, self.name, self.place, self.by_path, policies, gold)
+        policies = {path: policy_of(entry) for path, (entry, _) in {**self.sources, **self.items}.items()}
+        inside = frozenset(self.items)
+        found = Gathering(self.document, self.name, self.place, self.by_path, policies, gold, inside)
         keys = [name for _, name in sorted((c.primary_key, c.name) for c in columns if c.primary_key)]
         known = partitioning if partitioning and partitioning.column in self.by_path else None
         imply_rules(found, keys, known)
         for path, (entry, place) in self.sources.items():
             imply_column_rules(found, path, entry, place)
+            self.treatments += read_treatments(found, path, entry, place, partitioning=partitioning)
             read_relationships(found, entry, place, path)
+            read_quality(found, entry, place, path)
+        for path, (entry, place) in self.items.items():
+            imply_column_rules(found, path, entry, place)
             read_quality(found, entry, place, path)
         read_relationships(found, self.entry, self.place)
         read_quality(found, self.entry, self.place)
@@ -294,17 +312,29 @@ class _TableReader:
             ):
                 sla = Sla(text(entry, "property"), entry.get("value"), text(entry, "unit"), element)
                 read_freshness(found, sla, entry, place)
+            elif is_promise(entry) and self.concerns(element):
+                named = element if element and self.is_here(element) else ""
+                read_promise(
+                    found, Sla(text(entry, "property"), entry.get("value"), text(entry, "unit"), named), entry, place
+                )
         for entry, place in self.qualities():
             self.faults.extend(judge_custom(self.document, entry, place, "quality"))
-        self.faults += found.faults if self.strict else []
+        self.faults += found.faults if self.strict else found.lost
         return found.rules
 
     def is_here(self, element: str) -> bool:
         return self.concerns(element) and ("." in element or self.alone)
 
     def qualities(self) -> Iterator[tuple[dict[str, Any], Place]]:
-        for data, place in [(self.entry, self.place), *self.sources.values()]:
+        for data, place in [(self.entry, self.place), *self.sources.values(), *self.items.values()]:
             yield from entries(data, "quality", place)
+
+
+def _classification(entry: Mapping[str, Any]) -> str:
+    """Return the classification of a column; a map is as classified as its keys and values, which are no columns."""
+    sides = [mapping(mapping(entry, "map"), side) for side in ("key", "value")]
+    inner = [text(side, "classification") for side in sides]
+    return next((name for name in inner if name.lower() in CLASSIFIED), text(entry, "classification"))
 
 
 def _definition(entry: Mapping[str, Any]) -> str:

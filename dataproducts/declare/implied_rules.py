@@ -10,20 +10,25 @@ import re
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from dataproducts.declare.fields import custom, day, entries, flag, listing, mapping, number, text
+from dataproducts.declare.bounds import check_bounds
+from dataproducts.declare.fields import custom, entries, flag, listing, mapping, number, text
+from dataproducts.declare.options import implied_conditions
 from dataproducts.errors import Fault, suggest
 from dataproducts.product import (
     Column,
     Dimension,
     Mark,
     OnFailure,
+    Operator,
     Partitioning,
     Rule,
     RuleKind,
     Severity,
     Sla,
     TableRef,
+    Threshold,
 )
+from dataproducts.sql import quote
 from dataproducts.trial import pattern_problem
 
 if TYPE_CHECKING:
@@ -43,6 +48,11 @@ DIMENSIONS = {
     RuleKind.PARTITION_BOUNDS: Dimension.CONSISTENCY,
     RuleKind.ROW_COUNT: Dimension.VOLUME,
     RuleKind.FRESHNESS: Dimension.FRESHNESS,
+    RuleKind.RETENTION: Dimension.FRESHNESS,
+    RuleKind.DEADLINE: Dimension.FRESHNESS,
+    RuleKind.CONDITION: Dimension.CONSISTENCY,
+    RuleKind.FUNCTIONAL_DEPENDENCY: Dimension.CONSISTENCY,
+    RuleKind.RECONCILIATION: Dimension.ACCURACY,
     RuleKind.SQL: Dimension.ACCURACY,
     RuleKind.CUSTOM: Dimension.ACCURACY,
     RuleKind.TEXT: Dimension.ACCURACY,
@@ -54,6 +64,10 @@ SEVERITIES = {
     **dict.fromkeys(("warning", "warn", "medium", "minor"), Severity.WARNING),
     **dict.fromkeys(("info", "low"), Severity.INFO),
 }
+_SIZES = (  # the options that bound a length, and which end of it
+    *(("minLength", "minLength"), ("maxLength", "maxLength"), ("minItems", "minLength"), ("maxItems", "maxLength")),
+    *(("dimensions", "minLength"), ("dimensions", "maxLength")),
+)
 _BOUNDS = ("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum")
 _FORMATS = {
     "email": r"^[^@\s]+@[^@\s]+\.[^@\s]+$",
@@ -61,15 +75,24 @@ _FORMATS = {
     "uri": r"^[A-Za-z][A-Za-z0-9+.\-]*:\S+$",
     "hostname": r"^[A-Za-z0-9]([A-Za-z0-9\-]*[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-z0-9\-]*[A-Za-z0-9])?)*$",
     "ipv4": r"^((25[0-5]|2[0-4]\d|1?\d?\d)(\.|$)){4}$",
+    "ipv6": (
+        r"^(([0-9A-Fa-f]{1,4}:){7}[0-9A-Fa-f]{1,4}|([0-9A-Fa-f]{1,4}:){1,7}:|([0-9A-Fa-f]{1,4}:){1,6}(:[0-9A-Fa-f]{1,4})"
+        r"|([0-9A-Fa-f]{1,4}:){1,5}(:[0-9A-Fa-f]{1,4}){1,2}|([0-9A-Fa-f]{1,4}:){1,4}(:[0-9A-Fa-f]{1,4}){1,3}"
+        r"|([0-9A-Fa-f]{1,4}:){1,3}(:[0-9A-Fa-f]{1,4}){1,4}|([0-9A-Fa-f]{1,4}:){1,2}(:[0-9A-Fa-f]{1,4}){1,5}"
+        r"|[0-9A-Fa-f]{1,4}:(:[0-9A-Fa-f]{1,4}){1,6}|:((:[0-9A-Fa-f]{1,4}){1,7}|:))$"
+    ),
+    "byte": r"^([A-Za-z0-9+/]{4})*([A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$",
 }
 FRESHNESS_SLAS = ("latency", "freshness")
+_LIMIT = re.compile(r"(\d+(?:\.\d+)?)\s*(%|percent|rows?)")
 
 
 @dataclass(slots=True)
 class Gathering:
     """The rules of one table as they are found.
 
-    `columns` holds every column by its path, nested ones too; `policies` what each says of its own rules.
+    `columns` holds every column by its path, nested ones and the items of lists too (`of_items`); `policies` what each
+    says of its own rules. `lost` are those of the `faults` for which a rule is not among the rules.
     """
 
     document: Document
@@ -78,8 +101,10 @@ class Gathering:
     columns: Mapping[str, Column]
     policies: Mapping[str, Mapping[str, Any]]
     gold: bool = False
+    of_items: frozenset[str] = frozenset()
     rules: list[Rule] = field(default_factory=list)
     faults: list[Fault] = field(default_factory=list)
+    lost: list[Fault] = field(default_factory=list)
 
     def add(self, rule: Rule) -> None:
         """Keep `rule`, under a name that no other rule of the table has."""
@@ -102,12 +127,12 @@ def imply_rules(found: Gathering, keys: Sequence[str], partitioning: Partitionin
         at = found.document.mark(*found.place, "customProperties")
         params = {"unit": partitioning.unit}
         columns = (partitioning.column,)
-        found.add(_implied("partition_bounds", RuleKind.PARTITION_BOUNDS, columns, at, params=params))
+        found.add(implied("partition_bounds", RuleKind.PARTITION_BOUNDS, columns, at, params=params))
     if keys:
         policy = found.policies[keys[0]] if len(keys) == 1 else {}
         at = found.columns[keys[0]].mark
         criticality = {"criticality": "high"} if found.gold else {}
-        found.add(_implied("primary_key", RuleKind.UNIQUE, tuple(keys), at, **{**criticality, **policy}))
+        found.add(implied("primary_key", RuleKind.UNIQUE, tuple(keys), at, **{**criticality, **policy}))
 
 
 def imply_column_rules(found: Gathering, path: str, data: Mapping[str, Any], place: Place) -> None:
@@ -118,9 +143,22 @@ def imply_column_rules(found: Gathering, path: str, data: Mapping[str, Any], pla
         what = f"column {path!r} belongs to the primary key and is declared `required: false`"
         found.refuse((*place, "required"), what, "Write `required: true`, or take it out of the key.")
     for name, kind, params, key in _implications(found, column, path, data, place):
-        extra = {"criticality": "high"} if found.gold and kind is RuleKind.REQUIRED else {}
+        extra: dict[str, Any] = {"criticality": "high"} if found.gold and kind is RuleKind.REQUIRED else {}
+        if kind is RuleKind.CONDITION:  # of one value, not of several beside each other
+            extra["dimension"] = Dimension.VALIDITY
         mark = found.document.mark(*place, *key)
-        found.add(_implied(f"{slug(path)}.{name}", kind, (path,), mark, params=params, **{**extra, **policy}))
+        found.add(implied(f"{slug(path)}.{name}", kind, (path,), mark, params=params, **{**extra, **policy}))
+
+
+def _expression(found: Gathering, path: str) -> str:
+    """The column at `path` as SQL over the columns of its table; a field of a STRUCT after a dot."""
+    sql, rest, columns = "", path, tuple(c for name, c in found.columns.items() if c.name == name)
+    while rest:
+        fitting = (c for c in columns if rest == c.name or rest.startswith(f"{c.name}."))
+        step = max(fitting, key=lambda c: len(c.name))
+        sql = f"{sql}.{quote(step.name)}" if sql else quote(step.name)
+        rest, columns = rest[len(step.name) + 1 :], step.properties
+    return sql
 
 
 def _implications(
@@ -129,13 +167,12 @@ def _implications(
     options = mapping(data, "logicalTypeOptions")
     if column.required or (column.primary_key and column.required is None):
         yield "required", RuleKind.REQUIRED, {}, ("required",)
-    if column.unique:
+    if column.unique and path not in found.of_items:
         yield "unique", RuleKind.UNIQUE, {}, ("unique",)
     if bounds := {key: options[key] for key in _BOUNDS if options.get(key) is not None}:
-        _check_bounds(found, column, path, bounds, place)
+        check_bounds(found, column, path, bounds, place)
         yield "range", RuleKind.RANGE, bounds, ("logicalTypeOptions",)
-    renamed = {"minLength": "minLength", "maxLength": "maxLength", "minItems": "minLength", "maxItems": "maxLength"}
-    if sizes := {to: options[key] for key, to in renamed.items() if options.get(key) is not None}:
+    if sizes := {to: options[key] for key, to in _SIZES if options.get(key) is not None}:
         yield "length", RuleKind.LENGTH, sizes, ("logicalTypeOptions",)
     if pattern := text(options, "pattern"):
         check_pattern(found, pattern, (*place, "logicalTypeOptions", "pattern"))
@@ -147,10 +184,15 @@ def _implications(
         yield "multiple_of", RuleKind.MULTIPLE_OF, step, ("logicalTypeOptions", "multipleOf")
     if column.enum:
         yield "enum", RuleKind.ENUM, {"values": column.enum}, ("enum",)
+    sql = _expression(found, path) if path not in found.of_items else ""
+    for name, params, key in implied_conditions(column, sql, options) if sql else ():
+        yield name, RuleKind.CONDITION, params, ("logicalTypeOptions", *([key] if key else []))
 
 
-def _implied(name: str, kind: RuleKind, columns: tuple[str, ...], mark: Mark, **rest: Any) -> Rule:
-    return Rule(name, kind, columns, dimension=DIMENSIONS.get(kind, Dimension.VALIDITY), mark=mark, **rest)
+def implied(name: str, kind: RuleKind, columns: tuple[str, ...], mark: Mark, **rest: Any) -> Rule:
+    """Return a rule of the dimension that rules of its kind speak of; `rest` are other fields of it."""
+    dimension = DIMENSIONS.get(kind, Dimension.VALIDITY)
+    return Rule(name, kind, columns, **{"dimension": dimension, "mark": mark, **rest})
 
 
 def policy_of(data: Mapping[str, Any]) -> dict[str, Any]:
@@ -165,19 +207,19 @@ def policy_of(data: Mapping[str, Any]) -> dict[str, Any]:
         policy["criticality"] = ours["criticality"]
     elif flag(data, "criticalDataElement"):
         policy["criticality"] = "high"
+    limit = limit_of(ours.get("maxQuarantined"))
+    if limit and policy.get("on_failure") is OnFailure.QUARANTINE:
+        policy["quarantine_limit"] = limit
     return policy
 
 
-def _check_bounds(found: Gathering, column: Column, path: str, bounds: Mapping[str, Any], place: Place) -> None:
-    """Refuse a bound that the column's type cannot hold, and a range that holds nothing."""
-    for key, value in bounds.items():
-        if column.sql_type == "DATE" and day(value) is None:
-            what = f"column {path!r} is a date, and its {key} {value!r} is none"
-            found.refuse((*place, "logicalTypeOptions", key), what, "Write it like 2024-01-31.")
-    low, high = (bounds.get(key) for key in ("minimum", "maximum"))
-    if low is not None and high is not None and isinstance(low, type(high)) and low > high:
-        what = f"no value of {path!r} lies between minimum {low} and maximum {high}"
-        found.refuse((*place, "logicalTypeOptions", "minimum"), what, "Swap the two.")
+def limit_of(written: Any) -> Threshold | None:
+    """Return how much may be set aside, written as `5 %` or `20 rows`; None for what is neither."""
+    found = _LIMIT.fullmatch(written.strip()) if isinstance(written, str) else None
+    if found is None:
+        return None
+    unit = "rows" if found[2].startswith("row") else "percent"
+    return Threshold(Operator.MUST_BE_LESS_OR_EQUAL_TO, (float(found[1]),), unit)
 
 
 def check_pattern(found: Gathering, pattern: str, place: Place) -> None:
@@ -208,7 +250,7 @@ def read_freshness(found: Gathering, sla: Sla, data: Mapping[str, Any], place: P
     severity = SEVERITIES.get(str(ours.get("severity", "error" if blocking else "warning")), Severity.WARNING)
     extra = {"criticality": ours["criticality"]} if ours.get("criticality") in ("high", "medium", "low") else {}
     mark = found.document.mark(*place)
-    rule = _implied(f"{slug(column)}.freshness", RuleKind.FRESHNESS, (column,), mark, **extra)
+    rule = implied(f"{slug(column)}.freshness", RuleKind.FRESHNESS, (column,), mark, **extra)
     age = {"max_age_s": sla.seconds}
     found.add(replace(rule, params=age, severity=severity, blocking=blocking and severity is Severity.ERROR))
 
@@ -223,7 +265,7 @@ def read_relationships(found: Gathering, data: Mapping[str, Any], place: Place, 
             continue
         sources = [path] if path else [_local(found, name) for name in _references(entry, "from")]
         targets = [_short(found, name) for name in _references(entry, "to")]
-        missing = [name for name in sources if name not in found.columns]
+        missing = [name for name in sources if name not in found.columns or name in found.of_items]
         for name in missing:
             what = f"column {name!r} is not in table {found.table!r}"
             found.refuse((*where, "from"), what, suggest(name, list(found.columns)).strip())
@@ -250,7 +292,7 @@ def _add_key(found: Gathering, sources: list[str], targets: list[str], place: Pl
     }
     name = f"{slug('_'.join(sources))}.references.{slug(table)}"
     mark = found.document.mark(*place, "to")
-    found.add(_implied(name, RuleKind.FOREIGN_KEY, tuple(sources), mark, params=params, **policy))
+    found.add(implied(name, RuleKind.FOREIGN_KEY, tuple(sources), mark, params=params, **policy))
 
 
 def _references(entry: Mapping[str, Any], key: str) -> list[str]:

@@ -14,11 +14,7 @@ from dataproducts.declare.schedules import check_schedule
 from dataproducts.errors import DeclarationError, Fault, UsageError, suggest
 from dataproducts.product import DataProduct, InputPort, Layer, Rule, RuleKind, Table, TableRef, version_numbers
 from dataproducts.rules.confine import table_names
-from dataproducts.rules.reads import query_of
-from dataproducts.transforms.dependencies import faults as transform_faults
-from dataproducts.transforms.dependencies import read_lines
-from dataproducts.transforms.lineage import lineage_faults
-from dataproducts.transforms.minimal import check_minimal
+from dataproducts.rules.reads import queries_of
 from dataproducts.trial import bind_problem
 
 if TYPE_CHECKING:
@@ -163,8 +159,8 @@ class _Scope:
             if rule.kind is RuleKind.FOREIGN_KEY:
                 rules.append(self.resolve_key(rule))
                 continue
-            if rule.kind is RuleKind.SQL:
-                self.judge_query(table, rule)
+            for query in queries_of(rule, table):
+                self.judge_query(rule, query)
             rules.append(rule)
         names: dict[str, int] = {}
         unique = []
@@ -176,6 +172,12 @@ class _Scope:
     def judge_transform(self, table: Table) -> None:
         if table.transform is None:
             return
+        # sqlglot takes 0.1 s to import, and a contract that stands alone has no transform.
+        from dataproducts.transforms.dependencies import faults as transform_faults  # noqa: PLC0415
+        from dataproducts.transforms.dependencies import read_lines  # noqa: PLC0415
+        from dataproducts.transforms.lineage import lineage_faults  # noqa: PLC0415
+        from dataproducts.transforms.minimal import check_minimal  # noqa: PLC0415
+
         self.faults.extend(transform_faults(table.transform, table.name, partitioned=table.partitioning is not None))
         try:
             lines = read_lines(table.transform, table.name)
@@ -205,8 +207,7 @@ class _Scope:
         ports = {port.name for port in self.product.inputs}
         return (siblings - {table.name}) | ports | {server.name for server in table.servers}
 
-    def judge_query(self, table: Table, rule: Rule) -> None:
-        query = query_of(rule, table)
+    def judge_query(self, rule: Rule, query: str) -> None:
         try:
             names = table_names(query)
         except UsageError as error:
@@ -280,6 +281,8 @@ class _Scope:
         siblings = {sibling.name for sibling in self.product.tables} - {server.name for server in table.servers}
         if table.transform is None:
             return
+        from dataproducts.transforms.dependencies import read_lines  # noqa: PLC0415 - as in judge_transform
+
         try:
             yield from (name for name in read_lines(table.transform, table.name) if name in siblings)
         except DeclarationError:

@@ -36,7 +36,7 @@ _FORMATS = {
 }  # fmt: skip
 _ELEMENTS = {
     "bfloat16": "FLOAT", "float16": "FLOAT", "float32": "FLOAT", "float64": "DOUBLE",
-    "int8": "TINYINT", "uint8": "UTINYINT", "binary": "BIT",
+    "int8": "TINYINT", "uint8": "UTINYINT", "binary": "BOOLEAN",
 }  # fmt: skip
 _SPELLINGS = (  # of other systems; DuckDB knows the usual ones itself
     (r"(n?varchar2?|nchar|character varying|char varying)\s*(\(.*\))?", "VARCHAR"),
@@ -53,6 +53,10 @@ _SPELLINGS = (  # of other systems; DuckDB knows the usual ones itself
     (r"(varbinary|binary|bytes|bytea)\s*(\(.*\))?", "BLOB"),
     (r"(clob|nclob|ntext|longtext|mediumtext)", "VARCHAR"),
 )
+_UNSTORED = {
+    "HUGEINT": "DECIMAL(38,0)", "UHUGEINT": "DECIMAL(38,0)", "BIGNUM": "DECIMAL(38,0)", "TIMESTAMP_S": "TIMESTAMP",
+    "TIMESTAMP_MS": "TIMESTAMP", "BIT": "VARCHAR", "ENUM": "VARCHAR", "GEOMETRY": "BLOB", "UNION": "STRUCT(…)",
+}  # fmt: skip
 _PLAIN = {*_LOGICAL.values(), *_FORMATS.values()}
 _NAMES = (
     "BIGINT", "BLOB", "BOOLEAN", "DATE", "DECIMAL", "DOUBLE", "FLOAT", "HUGEINT", "INTEGER", "INTERVAL", "JSON",
@@ -70,6 +74,19 @@ def physical_type(spelling: str) -> str | None:
     return _canonical(cleaned) or _translated(cleaned)
 
 
+def storable_type(sql_type: str) -> str:
+    """Return what to declare instead of a type that Parquet files give back as another; empty if they keep it.
+
+    A column of such a type could be written, and would never be of its type again when it is read.
+    """
+    unquoted = re.sub(r'"(?:[^"]|"")*"', "_", sql_type)
+    # Names of fields stand before a blank; what is followed by none of these is no type.
+    for match in re.finditer(r"\b(\w+)(?=[\[\],()]|$)", unquoted):
+        if match[1].upper() in _UNSTORED:
+            return _UNSTORED[match[1].upper()]
+    return re.sub(r"\[\d+\]", "[]", sql_type) if re.search(r"\[\d+\]", unquoted) else ""
+
+
 def nearest_type(spelling: str) -> str:
     """Return the DuckDB type that looks most like a misspelt one; empty if none does."""
     found = difflib.get_close_matches(spelling.upper().split("(")[0].strip(), _NAMES, n=1)
@@ -81,7 +98,7 @@ def column_type(column: Mapping[str, Any]) -> str | None:
 
     By logical type: string VARCHAR, integer BIGINT, number DOUBLE (or as `format` says: i8 to u128, f32, f64), date
     DATE, time TIME, timestamp TIMESTAMP (TIMESTAMP WITH TIME ZONE if `timezone` is true), boolean BOOLEAN, object
-    STRUCT of its properties, array T[] of its items, map MAP, vector FLOAT[dimensions]. An object without properties
+    STRUCT of its properties, array T[] of its items, map MAP, vector FLOAT[]. An object without properties
     and an array without items are JSON. Integers are 64 bits wide where the standard's schema notes 32 as default,
     because a sum of 32-bit integers has to fit.
     """
@@ -108,7 +125,7 @@ def _nested_type(column: Mapping[str, Any], logical: str, options: Mapping[str, 
         sides = [column_type(mapping(mapping(column, "map"), side)) for side in ("key", "value")]
         return f"MAP({sides[0]}, {sides[1]})" if all(sides) else None
     if logical == "vector":
-        return f"{_ELEMENTS.get(text(options, 'elementType'), 'FLOAT')}[{options.get('dimensions')}]"
+        return f"{_ELEMENTS.get(text(options, 'elementType'), 'FLOAT')}[]"
     return _LOGICAL[logical]
 
 

@@ -15,9 +15,9 @@ from dataproducts.ledger.rows import (
     consumed_of,
     head_number,
     key_of,
+    outcomes,
     refresh_of,
     releases,
-    results_by_key,
     states_by_id,
     versions_by_id,
 )
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection
 
-    from dataproducts.release import Consumed, Draft, Release, StoredResult, Version
+    from dataproducts.release import Consumed, Draft, Release, Version
 
 
 def find_release(con: Connection, key: str) -> Release | None:
@@ -75,7 +75,7 @@ def check(con: Connection, draft: Draft) -> dict[str, Version]:
             f"{product}: release {head} was published while refresh {draft.refresh.id} worked from "
             f"{draft.refresh.base or 'nothing'}. Nothing was published; run it again."
         )
-    versions = versions_by_id(con, (item for ids in draft.items.values() for item in ids))
+    versions = versions_by_id(con, (item for ids in draft.items.values() for item in ids), facts=False)
     _check_items(draft, versions)
     _check_states(con, draft, versions)
     _check_contracts(con, draft, versions)
@@ -162,17 +162,13 @@ def _check_attempts(con: Connection, draft: Draft) -> None:
 def _check_results(con: Connection, draft: Draft) -> None:
     """Refuse unless every required result is there and passed: a rule without a result counts as failed."""
     product = draft.refresh.product
-    found = results_by_key(con, draft.required)
-    failed = [r for r in found.values() if not r.passed or r.product != product]
+    found = outcomes(con, draft.required)
+    failed = [f"{place} failed" for passed, owner, place in found.values() if not passed or owner != product]
     missing = len(draft.required - found.keys())
     if failed or missing:
         without = f"{missing} blocking rules have no result" if missing else ""
-        said = "; ".join(text for text in (few(map(_place, failed)), without) if text)
+        said = "; ".join(text for text in (few(failed), without) if text)
         raise RefusedError(f"{product}: not every blocking rule passed: {said}. The last release stays live.")
-
-
-def _place(result: StoredResult) -> str:
-    return f"{result.table}{f' {result.partition}' if result.partition else ''} {result.rule} failed"
 
 
 def _insert_release(con: Connection, draft: Draft, number: int, *, key: str, note: str) -> None:

@@ -176,6 +176,11 @@ class Ledger:
         with writing(self._engine) as con:
             refreshes.record_results(con, results)
 
+    def passed(self, keys: Iterable[str]) -> dict[str, bool]:
+        """Return, for those of `keys` that were ever judged, whether the result recorded last passed."""
+        with reading(self._engine) as con:
+            return {key: passed for key, (passed, *_) in rows.outcomes(con, keys).items()}
+
     def results(self, keys: Iterable[str]) -> dict[str, StoredResult]:
         """Return, for those of `keys` that were ever judged, the result recorded last."""
         with reading(self._engine) as con:

@@ -198,6 +198,8 @@ def _version_row(version: Version) -> dict[str, Any]:
         "created_at": version.created_at,
         "valid_thru": version.valid_thru,
         "quarantined": dict(version.quarantined),
+        "treated": dict(version.treated),
+        "profile": dict(version.profile),
     }
 
 
@@ -212,6 +214,7 @@ def _file_rows(version: Version) -> list[dict[str, Any]]:
             "bytes": ref.bytes,
             "sha256": ref.sha256,
             "row_count": ref.rows,
+            "columns": {name: [facts.nulls, facts.minimum, facts.maximum] for name, facts in ref.columns.items()},
         }
         for position, (quarantine, ref) in enumerate(files)
     ]

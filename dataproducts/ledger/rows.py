@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from sqlalchemy import select
 
 from dataproducts.ledger import schema as s
-from dataproducts.release import Consumed, FileRef, Refresh, Release, StoredResult, Version
+from dataproducts.release import ColumnFacts, Consumed, FileRef, Refresh, Release, StoredResult, Version
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -72,8 +72,11 @@ def refresh_of(con: Connection, refresh_id: str, product: str) -> Refresh | None
     )
 
 
-def versions(con: Connection, *where: ColumnElement[bool]) -> list[Version]:
-    """Return the versions that satisfy `where`, with their files, by table and partition."""
+def versions(con: Connection, *where: ColumnElement[bool], facts: bool = True) -> list[Version]:
+    """Return the versions that satisfy `where`, with their files, by table and partition.
+
+    Without `facts`, the files come without what is known of their columns, which takes longest to read.
+    """
     found = con.execute(
         select(s.version).where(*where).order_by(s.version.c.table_name, s.version.c.partition_key, s.version.c.id)
     ).all()
@@ -81,14 +84,16 @@ def versions(con: Connection, *where: ColumnElement[bool]) -> list[Version]:
     for ids in chunks(row.id for row in found):
         of_these = s.version_file.c.version_id.in_(ids)
         order = (s.version_file.c.version_id, s.version_file.c.position)
-        rows = con.execute(select(s.version_file).where(of_these).order_by(*order)).all()
+        wanted = [c for c in s.version_file.c if facts or c is not s.version_file.c.columns]
+        rows = con.execute(select(*wanted).where(of_these).order_by(*order)).all()
         files.update((key, list(group)) for key, group in groupby(rows, key=lambda row: str(row.version_id)))
     return [_version(row, files.get(row.id, [])) for row in found]
 
 
-def versions_by_id(con: Connection, ids: Iterable[str]) -> dict[str, Version]:
-    """Return those of `ids` that exist, by id."""
-    return {version.id: version for chunk in chunks(set(ids)) for version in versions(con, s.version.c.id.in_(chunk))}
+def versions_by_id(con: Connection, ids: Iterable[str], *, facts: bool = True) -> dict[str, Version]:
+    """Return those of `ids` that exist, by id; `facts` as in `versions`."""
+    found = (v for chunk in chunks(set(ids)) for v in versions(con, s.version.c.id.in_(chunk), facts=facts))
+    return {version.id: version for version in found}
 
 
 def states_by_id(con: Connection, ids: Iterable[str]) -> dict[str, str]:
@@ -98,6 +103,17 @@ def states_by_id(con: Connection, ids: Iterable[str]) -> dict[str, str]:
         for chunk in chunks(set(ids))
         for row in con.execute(select(s.version.c.id, s.version.c.state).where(s.version.c.id.in_(chunk)))
     }
+
+
+def outcomes(con: Connection, keys: Iterable[str]) -> dict[str, tuple[bool, str, str]]:
+    """Return, for those of `keys` that were judged, whether it passed last, the product, and what to call it."""
+    r, found = s.result.c, {}
+    columns = (r.result_key, r.passed, r.product, r.table_name, r.partition_key, r.rule)
+    for chunk in chunks(set(keys)):
+        for row in con.execute(select(*columns).where(r.result_key.in_(chunk)).order_by(r.id)):
+            place = f"{row.table_name}{f' {row.partition_key}' if row.partition_key else ''} {row.rule}"
+            found[row.result_key] = (row.passed, row.product, place)
+    return found
 
 
 def results_by_key(con: Connection, keys: Iterable[str]) -> dict[str, StoredResult]:
@@ -179,7 +195,7 @@ def result_of(row: Row[Any]) -> StoredResult:
 
 
 def _version(row: Row[Any], files: Sequence[Row[Any]]) -> Version:
-    refs = [(file.quarantine, FileRef(file.path, file.bytes, file.sha256, file.row_count)) for file in files]
+    refs = [(file.quarantine, _file(file)) for file in files]
     return Version(
         id=row.id,
         product=row.product,
@@ -196,7 +212,14 @@ def _version(row: Row[Any], files: Sequence[Row[Any]]) -> Version:
         valid_thru=row.valid_thru,
         quarantine_files=tuple(ref for quarantine, ref in refs if quarantine),
         quarantined=MappingProxyType(dict(row.quarantined)),
+        treated=MappingProxyType(dict(row.treated or {})),
+        profile=MappingProxyType(dict(row.profile or {})),
     )
+
+
+def _file(row: Row[Any]) -> FileRef:
+    columns = {name: ColumnFacts(*facts) for name, facts in (getattr(row, "columns", None) or {}).items()}
+    return FileRef(row.path, row.bytes, row.sha256, row.row_count, MappingProxyType(columns))
 
 
 def _pinned() -> Select[Any]:

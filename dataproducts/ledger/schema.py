@@ -24,7 +24,7 @@ from sqlalchemy import (
 )
 
 # Every revision of the schema, oldest first; the last is what this version of the library works with.
-REVISIONS = ("0001",)
+REVISIONS = ("0001", "0002")
 VERSION_TABLE = "ledger_revision"
 
 
@@ -102,6 +102,8 @@ version = Table(
     _moment("created_at"),
     Column("valid_thru", UtcDateTime()),
     Column("quarantined", JSON(), nullable=False),
+    Column("treated", JSON()),
+    Column("profile", JSON()),
     Index("version_by_refresh", "refresh_id", "product"),
     Index("version_by_state", "state", "product"),
 )
@@ -116,6 +118,7 @@ version_file = Table(
     Column("bytes", _BIG, nullable=False),
     Column("sha256", String(64), nullable=False),
     Column("row_count", _BIG, nullable=False),
+    Column("columns", JSON()),
     ForeignKeyConstraint(["version_id"], ["version.id"], name="file_of_version"),
     Index("version_file_by_path", "path"),
 )

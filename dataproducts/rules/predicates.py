@@ -11,7 +11,9 @@ Settled once, for every rule kind:
 - Length counts code points of text and items of lists.
 - A value listed for an enum, or as missing, that the column's type cannot hold matches no row.
 - `mustBeBetween` includes both ends, `mustNotBeBetween` excludes both; percent of no rows is 0.
-- A column inside a STRUCT is named by its path, `address.city`.
+- A column inside a STRUCT is named by its path, `address.city`; the items of a list by `items`, `lines.items.sku`. A
+  rule on items rejects the row in which it rejects any of them; a list that is NULL or empty has none.
+- A condition rejects the row for which `when` is TRUE (or absent) and `then` is FALSE; NULL passes.
 """
 
 from __future__ import annotations
@@ -24,6 +26,7 @@ from typing import TYPE_CHECKING, Any
 
 from dataproducts.errors import UnknownNameError, UsageError
 from dataproducts.product import Operator, RuleKind
+from dataproducts.rules.conditions import read_expression
 from dataproducts.sql import literal, qualified, quote
 
 if TYPE_CHECKING:
@@ -42,6 +45,7 @@ ROW_KINDS = frozenset(
         RuleKind.MISSING_VALUES,
         RuleKind.INVALID_VALUES,
         RuleKind.PARTITION_BOUNDS,
+        RuleKind.CONDITION,
     }
 )
 """Kinds that reject single rows and hold partition by partition."""
@@ -49,11 +53,17 @@ ROW_KINDS = frozenset(
 COUNTED_KINDS = ROW_KINDS | {RuleKind.NULL_VALUES}
 """Kinds with a predicate on one row, so that one scan counts them all."""
 
+CLOCK_KINDS = frozenset({RuleKind.FRESHNESS, RuleKind.RETENTION, RuleKind.DEADLINE})
+"""Kinds whose answer changes while no row does."""
+
 DUPLICATE_KINDS = frozenset({RuleKind.UNIQUE, RuleKind.DUPLICATE_VALUES})
 """Kinds that count rows beyond the first of each key."""
 
 JUDGED = "_judged"
 """Alias of the judged rows in every statement of the gate: `... FROM (SELECT * FROM relation) AS "_judged"`."""
+
+PARTITION = "_partition"
+"""Column that tells the partitions apart where one statement judges several."""
 
 TARGET = "_target"
 """Alias of the rows that a foreign key points to."""
@@ -90,24 +100,66 @@ def family(sql_type: str) -> Family:
     return _FAMILIES.get(words[0], Family.OTHER) if words else Family.OTHER
 
 
-def _column_at(table: Table, path: str) -> tuple[Column, str]:
+def column_at(table: Table, path: str) -> tuple[Column, str]:
     """Return the column that `path` names, and its SQL; nested ones by dots: `address.city`.
 
     Raises: UnknownNameError.
     """
     columns, sql, rest = table.columns, "", path
     while True:
-        found = max(
-            (c for c in columns if rest == c.name or rest.startswith(f"{c.name}.")),
-            key=lambda c: len(c.name),
-            default=None,
-        )
+        found = _longest(columns, rest)
         if found is None:
             raise UnknownNameError(f"column of table {table.name!r}", path, (c.name for c in table.columns))
         sql = f"struct_extract({sql}, {literal(found.name)})" if sql else qualified(JUDGED, found.name)
         if rest == found.name:
             return found, sql
         columns, rest = found.properties, rest[len(found.name) + 1 :]
+
+
+def _longest(columns: Iterable[Column], path: str) -> Column | None:
+    """The column that `path` is, or leads into; of several, the one with the longest name."""
+    fitting = (c for c in columns if path == c.name or path.startswith(f"{c.name}."))
+    return max(fitting, key=lambda c: len(c.name), default=None)
+
+
+def is_of_items(table: Table, path: str) -> bool:
+    """Return whether `path` names the items of a list, or what lies in them, rather than a column."""
+    columns, rest = table.columns, path
+    while (found := _longest(columns, rest)) is not None and rest != found.name:
+        if found.items is not None:
+            return True
+        columns, rest = found.properties, rest[len(found.name) + 1 :]
+    return False
+
+
+def _rejecting(rule: Rule, table: Table, path: str) -> str:
+    """SQL that is TRUE where the rule rejects the value at `path`, or any of the items that it leads to."""
+    if not is_of_items(table, path):
+        return _PREDICATES[rule.kind](rule, *column_at(table, path))
+    found = _longest(table.columns, path)
+    if found is None:
+        raise UnknownNameError(f"column of table {table.name!r}", path, (c.name for c in table.columns))
+    return _inside(rule, found, qualified(JUDGED, found.name), path[len(found.name) + 1 :], 0)
+
+
+def _inside(rule: Rule, column: Column, sql: str, rest: str, depth: int) -> str:
+    """SQL that is TRUE where the rule rejects what lies at `rest` below `column`, whose value is `sql`."""
+    if not rest:
+        return _PREDICATES[rule.kind](rule, column, sql)
+    if column.items is not None and (rest == _ITEMS or rest.startswith(f"{_ITEMS}.")):
+        each = quote(f"_item{depth}")
+        test = _inside(rule, column.items, each, rest[len(_ITEMS) + 1 :], depth + 1)
+        # A list may be kept as JSON, or as text that is JSON.
+        items = sql if column.sql_type.endswith("]") else f"CAST({sql}::JSON AS {column.items.sql_type}[])"
+        return f"len(list_filter({items}, lambda {each}: {test})) > 0"
+    field = _longest(column.properties, rest)
+    if field is None:
+        raise UnknownNameError(f"field of {column.name!r}", rest, (c.name for c in column.properties))
+    below = f"struct_extract({sql}, {literal(field.name)})"
+    return _inside(rule, field, below, rest[len(field.name) + 1 :], depth)
+
+
+_ITEMS = "items"
 
 
 def failing_row(rule: Rule, table: Table, *, partition: str | None = None) -> str:
@@ -122,12 +174,13 @@ def failing_row(rule: Rule, table: Table, *, partition: str | None = None) -> st
     """
     if rule.kind is RuleKind.PARTITION_BOUNDS:
         return _outside_partition(rule, table, partition)
-    build = _PREDICATES.get(rule.kind)
-    if build is None:
+    if rule.kind is RuleKind.CONDITION:
+        return _against_condition(rule, table)
+    if rule.kind not in _PREDICATES:
         raise UsageError(f"{rule.mark}: rule {rule.name!r} of kind {rule.kind} does not judge single rows")
     if not rule.columns:
         raise UsageError(f"{rule.mark}: rule {rule.name!r} names no column")
-    return _any(build(rule, *_column_at(table, name)) for name in rule.columns)
+    return _any(_rejecting(rule, table, name) for name in rule.columns)
 
 
 def _any(predicates: Iterable[str]) -> str:
@@ -300,7 +353,7 @@ def _outside_partition(rule: Rule, table: Table, partition: str | None) -> str:
     partitioning = table.partitioning
     if partitioning is None:
         raise UsageError(f"{rule.mark}: rule {rule.name!r}: table {table.name!r} has no partitions")
-    column, sql = _column_at(table, partitioning.column)
+    column, sql = column_at(table, partitioning.column)
     first_day = bucket(partitioning, sql, column.sql_type)
     if partition is not None:
         return f"{first_day} IS DISTINCT FROM {partition}"
@@ -309,10 +362,25 @@ def _outside_partition(rule: Rule, table: Table, partition: str | None) -> str:
     return _any(tests)
 
 
+def _against_condition(rule: Rule, table: Table) -> str:
+    known = tuple(column.name for column in table.columns)
+    when, then = (rule.params.get(key) for key in ("when", "then"))
+    if not isinstance(then, str) or not (when is None or isinstance(when, str)):
+        raise UsageError(f"{rule.mark}: rule {rule.name!r} gives no condition")
+    # An expression may end in a comment: what follows it stands on a line of its own.
+    tests = [f"({read_expression(when, known, alias=JUDGED).sql}\n)"] if when is not None else []
+    return " AND ".join([*tests, f"NOT ({read_expression(then, known, alias=JUDGED).sql}\n)"])
+
+
 def _keys(rule: Rule, table: Table) -> list[str]:
     if not rule.columns:
         raise UsageError(f"{rule.mark}: rule {rule.name!r} names no column")
-    return [_column_at(table, name)[1] for name in rule.columns]
+    return [column_at(table, name)[1] for name in rule.columns]
+
+
+def key_columns(rule: Rule, table: Table) -> str:
+    """Return SQL for the columns of the rule's key, separated by commas."""
+    return ", ".join(_keys(rule, table))
 
 
 def key_present(rule: Rule, table: Table) -> str:
@@ -331,12 +399,16 @@ def surplus(rule: Rule, table: Table, relation: str) -> str:
     )
 
 
-def repeated_row(rule: Rule, table: Table, relation: str) -> str:
-    """Return SQL that is TRUE for every row of `relation` whose key occurs more than once in it."""
+def repeated_row(rule: Rule, table: Table, relation: str, *, parts: int = 1) -> str:
+    """Return SQL that is TRUE for every row of `relation` whose key occurs more than once in it.
+
+    With `parts`, only for one in so many of the keys, which takes that much less memory to find.
+    """
     keys = ", ".join(_keys(rule, table))
+    some = f" AND hash({keys}) % {parts} = 0" if parts > 1 else ""
     return (
         f"({keys}) IN (SELECT {f'({keys})' if len(rule.columns) > 1 else keys} FROM {judged(relation)} "
-        f"WHERE {key_present(rule, table)} GROUP BY {keys} HAVING count(*) > 1)"
+        f"WHERE {key_present(rule, table)}{some} GROUP BY {keys} HAVING count(*) > 1)"
     )
 
 
@@ -366,7 +438,7 @@ def newest(rule: Rule, table: Table) -> str:
     """Return an aggregate for the newest moment of the rule's column, in seconds since 1970 (UTC)."""
     if not rule.columns:
         raise UsageError(f"{rule.mark}: rule {rule.name!r} names no column")
-    _, sql = _column_at(table, rule.columns[0])
+    _, sql = column_at(table, rule.columns[0])
     return f"epoch(max({sql}) FILTER (WHERE isfinite({sql})))"
 
 

@@ -1,9 +1,13 @@
-"""Splitting staged rows into those kept and those quarantined; it must not judge what is kept or write files."""
+"""Splitting staged rows into those kept and those quarantined; it must not judge what is kept or write files.
+
+A limit of how much may be set aside is no part of the split, so that the rows are there to be looked at when it is
+exceeded: `limited` holds what was written to it.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import duckdb
@@ -15,21 +19,41 @@ from dataproducts.rules.predicates import (
     DUPLICATE_KINDS,
     JUDGED,
     failing_row,
+    holds,
+    in_unit,
     judged,
+    key_columns,
     key_present,
     orphan_row,
 )
-from dataproducts.rules.scan import Measure, rejected, scan
 from dataproducts.sql import literal, qualified, quote
 
 if TYPE_CHECKING:
-    from dataproducts.product import Rule, Table
+    from collections.abc import Iterable, Sequence
+
+    from dataproducts.product import Rule, Table, Threshold
+    from dataproducts.release import Version
+    from dataproducts.verdict import RuleResult
 
 Lookup = Callable[[TableRef], str]
 """Gives SQL, usable after FROM, for a table by its address."""
 
 RULES_COLUMN = "_rules"
 """Column that a quarantined row carries: the names of the rules that rejected it (VARCHAR[])."""
+
+REFRESH_COLUMN, RUN_COLUMN, TIME_COLUMN = "_refresh", "_run", "_quarantined_at"
+"""Columns that it carries from when it is written: the refresh and the run (VARCHAR), and the time (TIMESTAMPTZ)."""
+
+ASIDE_COLUMNS = (
+    (RULES_COLUMN, "VARCHAR[]"),
+    (REFRESH_COLUMN, "VARCHAR"),
+    (RUN_COLUMN, "VARCHAR"),
+    (TIME_COLUMN, "TIMESTAMP WITH TIME ZONE"),
+)
+"""What a quarantined row has beside the columns of its table. Files of earlier versions have the first alone."""
+
+ROW_COLUMN = "_row"
+"""Column of exported rows that says which row of which file each of them is."""
 
 _KINDS = COUNTED_KINDS | DUPLICATE_KINDS | {RuleKind.FOREIGN_KEY}
 """Kinds whose rejected rows can be told apart, and so quarantined."""
@@ -50,7 +74,13 @@ class Split:
 
 
 def split(
-    con: duckdb.DuckDBPyConnection, table: Table, staged: str, *, lookup: Lookup, partition: str | None = None
+    con: duckdb.DuckDBPyConnection,
+    table: Table,
+    staged: str,
+    *,
+    lookup: Lookup,
+    partition: str | None = None,
+    bounds: Sequence[Rule] = (),
 ) -> Split:
     """Split the relation `staged` of `con` by the rules of `table` with `onFailure: quarantine`.
 
@@ -61,11 +91,13 @@ def split(
     count here. A rule that cannot be judged splits off nothing: the gate refuses the table for it.
 
     `staged` must give the same rows each time it is read. `partition` is the ISO date of the partition it holds.
+    `bounds` are rules that `treatments` made of what it found in these rows.
 
     Raises:
         duckdb.Error: `staged` cannot be read.
     """
-    rules = [r for r in table.rules if r.on_failure is OnFailure.QUARANTINE and r.kind in _KINDS]
+    rules = [r for r in (*table.rules, *bounds) if r.on_failure is OnFailure.QUARANTINE and r.kind in _KINDS]
+    surplus = _free_name(table)
     predicates = _row_predicates(table, [r for r in rules if r.kind not in DUPLICATE_KINDS], lookup, partition)
     counts = _count(con, quote(staged), predicates)
     firing = [(rule, sql) for rule, sql in predicates if counts.get(rule.name)]
@@ -76,17 +108,16 @@ def split(
         parts.append(f"SELECT *, {_names(firing)} FROM {judged(quote(staged))} WHERE {bad}")
     for rule in (r for r in rules if r.kind in DUPLICATE_KINDS):
         try:
-            marked = _marked(table, rule, kept)
-            found = _number(con, f"SELECT count(*) FROM ({marked}) WHERE {quote(_SURPLUS)}")
+            marked = _marked(table, rule, kept, surplus)
+            found = _number(con, f"SELECT count(*) FROM ({marked}) WHERE {surplus}")
         except (duckdb.Error, DataProductError):
             continue
         counts[rule.name] = found
         if found:
-            without = f"SELECT * EXCLUDE ({quote(_SURPLUS)})"
-            kept = f"{without} FROM ({marked}) WHERE NOT {quote(_SURPLUS)}"
+            without = f"SELECT * EXCLUDE ({surplus})"
+            kept = f"{without} FROM ({marked}) WHERE NOT {surplus}"
             parts.append(
-                f"{without}, [{literal(rule.name)}]::VARCHAR[] AS {quote(RULES_COLUMN)} FROM ({marked}) "
-                f"WHERE {quote(_SURPLUS)}"
+                f"{without}, [{literal(rule.name)}]::VARCHAR[] AS {quote(RULES_COLUMN)} FROM ({marked}) WHERE {surplus}"
             )
     if not parts:
         return Split(kept, None, counts)
@@ -94,7 +125,11 @@ def split(
     return Split(kept, quarantined, counts, _number(con, f"SELECT count(*) FROM ({quarantined})"))
 
 
-_SURPLUS = "_surplus"
+def _free_name(table: Table) -> str:
+    """A column for the mark of repeated rows, quoted, that no column of the table is called."""
+    return quote("_" * (1 + max((len(column.name) for column in table.columns), default=0)))
+
+
 _Test = tuple["Rule", str]  # a rule, and SQL that is TRUE for a row it rejects
 
 
@@ -103,7 +138,9 @@ def _row_predicates(table: Table, rules: list[Rule], lookup: Lookup, partition: 
     predicates: list[_Test] = []
     for rule in rules:
         try:
-            if rule.kind is RuleKind.FOREIGN_KEY:
+            if isinstance(rule.params.get("predicate"), str):
+                predicates.append((rule, rule.params["predicate"]))
+            elif rule.kind is RuleKind.FOREIGN_KEY:
                 predicates.append((rule, orphan_row(rule, table, lookup(rule.params["to"]))))
             else:
                 predicates.append((rule, failing_row(rule, table, partition=day)))
@@ -113,19 +150,18 @@ def _row_predicates(table: Table, rules: list[Rule], lookup: Lookup, partition: 
 
 
 def _count(con: duckdb.DuckDBPyConnection, source: str, predicates: list[_Test]) -> dict[str, int]:
-    """Rows that each rule rejects; a rule that cannot be judged is absent."""
+    """Rows that each rule rejects, in one pass; a rule that cannot be judged is absent, and costs a pass for each."""
     if not predicates:
         return {}
-    simple = [Measure(r, rejected(sql)) for r, sql in predicates if r.kind is not RuleKind.FOREIGN_KEY]
-    counted = scan(con, {None: source}, simple)[None]
-    counts = {m.rule.name: int(counted.values.get(m.rule.name, 0)) for m in simple if m.rule.name not in counted.errors}
-    for rule, sql in predicates:
-        if rule.kind is RuleKind.FOREIGN_KEY:
-            try:
-                counts[rule.name] = _number(con, f"SELECT count(*) FROM {judged(source)} WHERE {sql}")
-            except duckdb.Error:
-                continue
-    return counts
+    counted = ", ".join(f"count(*) FILTER (WHERE {sql})" for _, sql in predicates)
+    try:
+        numbers = con.execute(f"SELECT {counted} FROM {judged(source)}").fetchall()[0]
+    except duckdb.Error:
+        if len(predicates) > 1:
+            return {name: number for test in predicates for name, number in _count(con, source, [test]).items()}
+        con.execute(f"SELECT count(*) FROM {judged(source)}")  # the rows, or the rule?
+        return {}
+    return {rule.name: int(number) for (rule, _), number in zip(predicates, numbers, strict=True)}
 
 
 def _names(predicates: list[_Test]) -> str:
@@ -133,18 +169,80 @@ def _names(predicates: list[_Test]) -> str:
     return f"list_filter([{cases}]::VARCHAR[], lambda name: name IS NOT NULL) AS {quote(RULES_COLUMN)}"
 
 
-def _marked(table: Table, rule: Rule, kept: str) -> str:
+def _marked(table: Table, rule: Rule, kept: str, surplus: str) -> str:
     """Query for the rows of `kept` with a flag for those that the duplicate rule rejects."""
     present = key_present(rule, table)
-    keys = ", ".join(qualified(JUDGED, name) for name in rule.columns)
     order = ", ".join(f"{qualified(JUDGED, column.name)} NULLS LAST" for column in table.columns)
-    surplus = "count(*) OVER same > 1" if rule.keep == "none" else f"row_number() OVER (same ORDER BY {order}) > 1"
+    beyond = "count(*) OVER same > 1" if rule.keep == "none" else f"row_number() OVER (same ORDER BY {order}) > 1"
     return (
-        f"SELECT *, ({present}) AND {surplus} AS {quote(_SURPLUS)} FROM {judged(f'({kept})')} "
-        f"WINDOW same AS (PARTITION BY {keys})"
+        f"SELECT *, ({present}) AND {beyond} AS {surplus} FROM {judged(f'({kept})')} "
+        f"WINDOW same AS (PARTITION BY {key_columns(rule, table)})"
     )
 
 
 def _number(con: duckdb.DuckDBPyConnection, query: str) -> int:
     row = con.execute(query).fetchone()
     return int(row[0]) if row else 0
+
+
+# --- How much may be set aside -----------------------------------------------------------------------------------
+
+
+_TOLD = 3  # partitions that a message names
+
+
+def limited(table: Table, versions: Iterable[Version], results: Iterable[RuleResult]) -> tuple[RuleResult, ...]:
+    """Return `results` of `table`, with those of rules that set aside more of a version than they may as failed.
+
+    Such a result blocks, whatever its rule says. `versions` are those that the results speak of: a rule judged by
+    partition is held to the version of its own, any other to all of them. A table's own limit fails each rule that
+    set rows aside. The limit of a policy whose bounds were found in the rows, and which is no rule, fails `schema`.
+    """
+    over = {version.partition: exceeded(table, version) for version in versions}
+    found = []
+    for result in results:
+        parts = [result.partition] if result.partition in over else over
+        said = [over[part][result.rule.name] for part in parts if result.rule.name in over[part]]
+        found.append(_refused(result, said) if said else result)
+    return tuple(found)
+
+
+def _refused(result: RuleResult, said: Sequence[str]) -> RuleResult:
+    rule = replace(result.rule, blocking=True)
+    more = [f"and so in {len(said) - _TOLD} more partitions"] if len(said) > _TOLD else []
+    reasons = [*said[:_TOLD], *more, *([] if result.passed else [result.reason])]
+    return replace(result, rule=rule, passed=False, message="; ".join(reasons), error=result.error)
+
+
+def exceeded(table: Table, version: Version) -> dict[str, str]:
+    """Return what is to be said where more of `version` was set aside than may be, by the rule that this fails."""
+    aside = sum(file.rows for file in version.quarantine_files)
+    total = version.rows + aside
+    names = {rule.name for rule in table.rules}
+    fallback = next((rule.name for rule in table.rules if rule.kind is RuleKind.SCHEMA), "")
+    limits = [(rule.name, rule.quarantine_limit) for rule in table.rules]
+    limits += [(one.name, one.quarantine_limit) for one in table.treatments if one.name not in names]
+    said: dict[str, list[str]] = {}
+    for name, limit in limits:
+        rows = version.quarantined.get(name, 0)
+        if limit and not holds(limit, in_unit(limit, rows, total)):
+            text = f"{name} would set aside {_of(rows, total, version)}, and may {_at_most(limit)}"
+            said.setdefault(name if name in names else fallback, []).append(text)
+    limit = table.quarantine_limit
+    if limit and not holds(limit, in_unit(limit, aside, total)):
+        text = f"{table.name} would lose {_of(aside, total, version)} to quarantine, and may {_at_most(limit)}"
+        for name, rows in version.quarantined.items():
+            if rows:
+                said.setdefault(name if name in names else fallback, []).append(text)
+    return {name: "; ".join(texts) for name, texts in said.items()}
+
+
+def _of(rows: int, total: int, version: Version) -> str:
+    share = f"{100 * rows / total:.3g} %" if total else "0 %"
+    where = f" of {version.partition}" if version.partition else ""
+    return f"{rows} of {total} rows{where} ({share})"
+
+
+def _at_most(limit: Threshold) -> str:
+    unit = "%" if limit.unit == "percent" else limit.unit
+    return f"at most {limit.values[0]:g} {unit}"

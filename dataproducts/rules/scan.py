@@ -8,21 +8,22 @@ other one still gets its number. A `Proof` may answer measures more cheaply befo
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import duckdb
 
 from dataproducts.rules.masking import mask
-from dataproducts.rules.predicates import JUDGED, judged
+from dataproducts.rules.predicates import JUDGED, PARTITION, judged
 from dataproducts.sql import literal, qualified, quote
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     from dataproducts.product import Rule, Table
 
-PARTITION = "_partition"
-"""Column that tells the partitions apart inside one statement."""
+SCAN = "scan"
+"""How a result was found that one look at every row gave."""
 
 SAMPLED_ROWS = 5
 """How many rejected rows a result shows."""
@@ -30,10 +31,14 @@ SAMPLED_ROWS = 5
 
 @dataclass(frozen=True, slots=True)
 class Measure:
-    """One number wanted for `rule`: an aggregate over the judged rows."""
+    """One number wanted for `rule`: an aggregate over the judged rows.
+
+    `predicate` is TRUE for a row that the rule rejects, where the number is that of such rows.
+    """
 
     rule: Rule
     sql: str
+    predicate: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,12 +47,8 @@ class Counted:
 
     total: int = 0
     values: Mapping[str, Any] = field(default_factory=dict)
-    errors: Mapping[str, duckdb.Error] = field(default_factory=dict)
+    errors: Mapping[str, Exception] = field(default_factory=dict)
     methods: Mapping[str, str] = field(default_factory=dict)
-
-
-Proof = Callable[[duckdb.DuckDBPyConnection, str, Sequence[Measure]], Mapping[str, tuple[Any, str]]]
-"""Answers those of the measures over one relation that it can answer exactly: rule name -> (value, method)."""
 
 
 def rejected(predicate: str) -> str:
@@ -59,86 +60,84 @@ def scan(
     con: duckdb.DuckDBPyConnection,
     relations: Mapping[str | None, str],
     measures: Sequence[Measure],
-    *,
-    proofs: Sequence[Proof] = (),
+    several: str = "",
 ) -> dict[str | None, Counted]:
     """Count every measure over every relation, all in one pass where no measure is refused.
 
     `relations` maps partitions to SQL usable after FROM; an unpartitioned table is `{None: relation}`.
-    Measures see the rows under the alias `JUDGED`, and the partition as the column `PARTITION`.
+    `several` is SQL for all of them at once, if there is a better way than their union. Measures see the rows under
+    the alias `JUDGED`, and the partition as the column `PARTITION`.
 
     Raises:
         duckdb.Error: the rows cannot be read at all.
     """
     if not relations:
         return {}
-    proved = {part: _prove(con, relation, measures, proofs) for part, relation in relations.items()}
-    open_measures = [m for m in measures if any(m.rule.name not in answers for answers in proved.values())]
-    errors: dict[str, duckdb.Error] = {}
-    rows = _aggregate(con, _source(relations), open_measures, errors)
-    return {part: _counted(part, rows, open_measures, proved[part], errors) for part in relations}
+    errors: dict[str, Exception] = {}
+    rows = _aggregate(con, relations, measures, errors, several)
+    found: dict[str | None, Counted] = {}
+    for part in relations:
+        values = dict(rows.get(part, {}))
+        total = values.pop("", 0)
+        found[part] = Counted(total, values, errors, dict.fromkeys(values, SCAN))
+    return found
 
 
-def _prove(
-    con: duckdb.DuckDBPyConnection, relation: str, measures: Sequence[Measure], proofs: Sequence[Proof]
-) -> dict[str, tuple[Any, str]]:
-    answers: dict[str, tuple[Any, str]] = {}
-    for proof in proofs:
-        answers |= proof(con, relation, [m for m in measures if m.rule.name not in answers])
-    return answers
+def together(relations: Mapping[str | None, str], several: str = "") -> tuple[str, str]:
+    """Return all of `relations` as one, and what goes before a list of columns to tell the partitions apart.
+
+    The partition of a row is in the column `PARTITION`. A single relation stays as it is: to group costs time, and so
+    it gets its column without, and the list nothing.
+    """
+    if len(relations) == 1:
+        ((part, sql),) = relations.items()
+        return (sql if part is None else f"(SELECT {_marked(part)}, * FROM {sql})"), ""
+    if several:
+        return several, f"{quote(PARTITION)}, "
+    parts = [f"SELECT {_marked(part)}, * FROM {sql}" for part, sql in relations.items()]
+    return "(" + " UNION ALL BY NAME ".join(parts) + ")", f"{quote(PARTITION)}, "
 
 
-def _counted(
-    part: str | None,
-    rows: Mapping[str | None, Mapping[str, Any]],
-    measures: Sequence[Measure],
-    proved: Mapping[str, tuple[Any, str]],
-    errors: Mapping[str, duckdb.Error],
-) -> Counted:
-    found = rows.get(part, {})
-    values = {name: found[name] for name in (m.rule.name for m in measures) if name in found}
-    values |= {name: value for name, (value, _) in proved.items()}
-    methods = {name: method for name, (_, method) in proved.items()}
-    wrong = {name: error for name, error in errors.items() if name not in proved}
-    return Counted(found.get("", 0), values, wrong, methods)
-
-
-def _source(relations: Mapping[str | None, str]) -> str:
-    parts = [f"SELECT {literal(part)}::VARCHAR AS {quote(PARTITION)}, * FROM {sql}" for part, sql in relations.items()]
-    return "(" + " UNION ALL BY NAME ".join(parts) + ")"
+def _marked(part: str | None) -> str:
+    return f"{literal(part)}::VARCHAR AS {quote(PARTITION)}"
 
 
 def _aggregate(
-    con: duckdb.DuckDBPyConnection, source: str, measures: Sequence[Measure], errors: dict[str, duckdb.Error]
+    con: duckdb.DuckDBPyConnection,
+    relations: Mapping[str | None, str],
+    measures: Sequence[Measure],
+    errors: dict[str, Exception],
+    several: str,
 ) -> dict[str | None, dict[str, Any]]:
-    """Values by partition and rule name, rows under the name ''; a partition without rows is absent."""
-    partition = qualified(JUDGED, PARTITION)
-    aggregates = "".join(f", {measure.sql}" for measure in measures)
+    """Values by partition and rule name, rows under the name ''; of several, a partition without rows is absent."""
+    source, group = together(relations, several)
+    query = f"SELECT {group}count(*){''.join(f', {measure.sql}' for measure in measures)} FROM {judged(source)}"
     try:
-        found = con.execute(
-            f"SELECT {partition}, count(*){aggregates} FROM {judged(source)} GROUP BY {partition}"
-        ).fetchall()
+        found = con.execute(f"{query} GROUP BY {group.rstrip(', ')}" if group else query).fetchall()
     except duckdb.Error as error:
         if not measures:
             raise
-        return _halved(con, source, measures, errors, error)
+        return _halved(con, relations, measures, errors, several, error)
     names = ["", *(measure.rule.name for measure in measures)]
+    if not group:
+        return {part: dict(zip(names, found[0], strict=True)) for part in relations}
     return {part: dict(zip(names, values, strict=True)) for part, *values in found}
 
 
 def _halved(
     con: duckdb.DuckDBPyConnection,
-    source: str,
+    relations: Mapping[str | None, str],
     measures: Sequence[Measure],
-    errors: dict[str, duckdb.Error],
+    errors: dict[str, Exception],
+    several: str,
     error: duckdb.Error,
 ) -> dict[str | None, dict[str, Any]]:
     if len(measures) == 1:
         errors[measures[0].rule.name] = error
-        return _aggregate(con, source, (), errors)
+        return _aggregate(con, relations, (), errors, several)
     middle = len(measures) // 2
-    rows = _aggregate(con, source, measures[:middle], errors)
-    for part, values in _aggregate(con, source, measures[middle:], errors).items():
+    rows = _aggregate(con, relations, measures[:middle], errors, several)
+    for part, values in _aggregate(con, relations, measures[middle:], errors, several).items():
         rows.setdefault(part, {}).update(values)
     return rows
 

@@ -38,8 +38,14 @@ def describe(rule: Rule) -> str:
             wrong = _invalid(rule)
         case RuleKind.MULTIPLE_OF:
             wrong = f"is no multiple of {rule.params.get('multipleOf')}"
+        case RuleKind.CONDITION:
+            return _condition(rule)
+        case RuleKind.FUNCTIONAL_DEPENDENCY:
+            dependent = ", ".join(map(str, rule.params.get("dependent") or ()))
+            return f"{', '.join(map(str, rule.params.get('determinant') or ()))} has several {dependent}"
         case RuleKind.FOREIGN_KEY:
-            wrong = f"not in {rule.params.get('to')} ({', '.join(rule.params.get('to_columns') or ())})"
+            table = str(rule.params.get("to")).removeprefix(".")
+            wrong = f"not in {table} ({', '.join(rule.params.get('to_columns') or ())})"
         case _:
             wrong = _FIXED.get(rule.kind, "rejected")
     return f"{names} {wrong}".strip()
@@ -52,7 +58,17 @@ _FIXED = {
     RuleKind.DUPLICATE_VALUES: "repeats",
     RuleKind.PARTITION_BOUNDS: "outside its partition",
     RuleKind.CUSTOM: "rejected",
+    RuleKind.RETENTION: "is older than it may be kept",
 }
+
+
+def _condition(rule: Rule) -> str:
+    names = ", ".join(rule.columns)
+    if rule.params.get("said"):
+        return f"{names} {rule.params['said']}"
+    when = rule.params.get("when")
+    verb = "breaks" if len(rule.columns) == 1 else "break"
+    return f"{names} {verb} {rule.params.get('then')}" + (f" where {when}" if when else "")
 
 
 def _invalid(rule: Rule) -> str:

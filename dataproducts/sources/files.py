@@ -19,9 +19,10 @@ from typing import TYPE_CHECKING, Any
 import duckdb
 
 from dataproducts.errors import SourceError, first_line, suggest
-from dataproducts.sources.dialect import Dialect, detect, read_csv_sql, text_of
-from dataproducts.sources.readings import column_types, strptime_format, typed, typed_or_error, unfit
-from dataproducts.sql import literal, quote
+from dataproducts.rules.footers import guard
+from dataproducts.sources.dialect import Dialect, detect, find_fault, read_csv_sql, text_of
+from dataproducts.sources.readings import column_types, date_formats, typed, typed_or_error, unfit
+from dataproducts.sql import file_patterns, quote
 from dataproducts.trial import columns_of
 
 if TYPE_CHECKING:
@@ -75,7 +76,8 @@ def open_source(
     try:
         relation = read_files(con, [path for path, _ in files], settings, where=f"server {server.name!r}")
     except duckdb.Error as error:
-        raise SourceError(f"server {server.name!r}: {first_line(error)}") from error
+        why = unreadable([path for path, _ in files], settings, error)
+        raise SourceError(f"server {server.name!r}: {why}") from None  # the engine's error quotes the data
     return Source(relation, tuple(_consumed(path, shown) for path, shown in files))
 
 
@@ -107,7 +109,7 @@ def _local(server: Server, settings: Mapping[str, Any], root: Path) -> list[tupl
     if not declared:
         raise SourceError(f"{server.mark}: server {server.name!r} has no path. Declare `path`")
     base = root.resolve()
-    found = _expand(base / declared, _format(settings, declared), where=f"server {server.name!r}", declared=declared)
+    found = expand(base / declared, _format(settings, declared), where=f"server {server.name!r}", declared=declared)
     return [
         (path, path.relative_to(base).as_posix() if path.is_relative_to(base) else path.as_posix()) for path in found
     ]
@@ -129,7 +131,7 @@ def _package(server: Server, settings: Mapping[str, Any], _root: Path) -> list[t
         )
     base = Path(next(iter(spec.submodule_search_locations))).resolve()
     where = f"server {server.name!r}"
-    found = _expand(base / inside, _format(settings, inside), where=where, declared=f"{package}/{inside}")
+    found = expand(base / inside, _format(settings, inside), where=where, declared=f"{package}/{inside}")
     outside = [path for path in found if not path.is_relative_to(base)]
     if outside:
         raise SourceError(f"{server.mark}: {where}: {inside!r} lies outside package {package!r}")
@@ -158,8 +160,11 @@ def format_of(path: str) -> str:
     return next((kind for kind, endings in SUFFIXES.items() if path.lower().endswith(endings)), "")
 
 
-def _expand(path: Path, kind: str, *, where: str, declared: str) -> list[Path]:
-    """The file, the folder's files of the format, or what the glob matches, sorted; hidden files do not count."""
+def expand(path: Path, kind: str, *, where: str, declared: str) -> list[Path]:
+    """Return the file, the folder's files of the format, or what the glob matches, sorted.
+
+    Hidden files do not count. `declared` is `path` as its author wrote it. Raises: SourceError, if there are none.
+    """
     if path.is_file():
         return [path.resolve()]
     if path.is_dir():
@@ -198,10 +203,11 @@ def read_files(
         duckdb.Error: the engine cannot read them.
     """
     kind = _format(settings, files[0].name)
-    names = literal([str(path) for path in files])
+    names = file_patterns(files)
     if kind == "csv":
         return _read_csv(con, files, settings, where=where)
     if kind == "parquet":
+        guard(con, files)
         return _with_columns(con, f"read_parquet({names})", settings, where=where)
     if kind == "json":
         source = f"read_json({names}, dateformat = 'iso', timestampformat = 'iso', sample_size = -1)"
@@ -229,7 +235,7 @@ def _read_csv(con: duckdb.DuckDBPyConnection, files: Sequence[Path], settings: M
     """CSV with declared columns as declared, the others as detected."""
     text, names = text_relation(con, files, settings, where=where)
     declared = _declared_columns(settings, names, where=where)
-    formats = _date_formats(settings)
+    formats = date_formats(settings)
     readings = {name: typed(quote(name), kind, formats) for name, kind in declared.items()}
     for name, (count, shapes) in unfit(con, text, readings).items():
         raise SourceError(
@@ -240,12 +246,6 @@ def _read_csv(con: duckdb.DuckDBPyConnection, files: Sequence[Path], settings: M
     open_names = [name for name in names if name not in declared]
     readings |= column_types(con, text, open_names, formats=formats, where=where)
     return f"(SELECT {', '.join(f'{readings[name]} AS {quote(name)}' for name in names)} FROM {text})"
-
-
-def _date_formats(settings: Mapping[str, Any]) -> tuple[str, ...]:
-    """Return the declared date and time formats in the words of strptime."""
-    declared = (settings.get("dateFormat"), settings.get("timestampFormat"))
-    return tuple(strptime_format(str(value)) for value in declared if value)
 
 
 def text_relation(
@@ -284,7 +284,7 @@ def _dialect(path: Path, settings: Mapping[str, Any]) -> Dialect:
 
 def _as_text(con: duckdb.DuckDBPyConnection, files: Sequence[Path], dialect: Dialect, nulls: Sequence[str]) -> str:
     if dialect.encoding.lower() in _UTF8:
-        return read_csv_sql([str(path) for path in files], dialect, nulls)
+        return read_csv_sql(files, dialect, nulls)
     # DuckDB reads other encodings only with an extension that it would have to download: rewrite them, keep the rows
     # in a temporary table of this connection.
     with tempfile.TemporaryDirectory() as scratch:
@@ -294,10 +294,19 @@ def _as_text(con: duckdb.DuckDBPyConnection, files: Sequence[Path], dialect: Dia
     return name
 
 
-def _rewrite(path: Path, encoding: str, target: Path) -> str:
+def unreadable(files: Sequence[Path], settings: Mapping[str, Any], error: duckdb.Error) -> str:
+    """Return why the engine could not read `files`: of CSV the line that is not as the others, else what it says."""
+    if _format(settings, files[0].name) == "csv":
+        for path in files:
+            if said := find_fault(path, _dialect(path, settings)):
+                return said
+    return first_line(error)
+
+
+def _rewrite(path: Path, encoding: str, target: Path) -> Path:
     with text_of(path, encoding) as source, target.open("w", encoding="utf-8", newline="") as written:
         try:
             shutil.copyfileobj(source, written)
         except UnicodeError as error:
             raise SourceError(f"{path}: the file is not {encoding}, as declared") from error
-    return str(target)
+    return target

@@ -7,7 +7,7 @@ fits stays text.
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from dataproducts.errors import SourceError
 from dataproducts.sql import literal, quote
@@ -172,6 +172,12 @@ def unfit(
     row = con.execute(f"SELECT {', '.join(parts)} FROM {source}").fetchone() or ()
     pairs = zip(readings, row[::2], row[1::2], strict=True)
     return {name: (count, tuple(sorted(shapes))) for name, count, shapes in pairs if count}
+
+
+def date_formats(settings: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the `dateFormat` and `timestampFormat` of a source in the words of strptime."""
+    declared = (settings.get("dateFormat"), settings.get("timestampFormat"))
+    return tuple(strptime_format(str(value)) for value in declared if value)
 
 
 _TOKENS = {

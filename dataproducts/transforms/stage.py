@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import duckdb
 
 from dataproducts.errors import TransformError, first_line, suggest
-from dataproducts.rules.masking import holds_classified
+from dataproducts.rules.masking import MASK, holds_classified, without_values
 from dataproducts.sql import literal, quote
 from dataproducts.transforms.casts import MARK, keeps_value, project
 from dataproducts.transforms.dependencies import (
@@ -113,7 +113,9 @@ def translated(error: duckdb.Error, table: Table) -> TransformError:
     if MARK in message:
         return TransformError(f"{place(table)}: {message.split(MARK, maxsplit=1)[1]}")
     if isinstance(error, duckdb.DataError | duckdb.IntegrityError | duckdb.InvalidInputException):
-        message = re.sub(r"'[^']*'|\"[^\"]*\"|\bvalue \S+", "(value withheld)", message)
+        message = without_values(message).replace(MASK, "(value withheld)")
+        if isinstance(error, duckdb.InvalidInputException) and holds_classified(table.columns):
+            message = f"{type(error).__name__}, whose text may quote data (withheld)"
     return TransformError(f"{place(table)}: {message}")
 
 

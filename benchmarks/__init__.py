@@ -1,0 +1,1 @@
+"""Benchmarks that anyone can run again; the library does not know them."""

@@ -1,0 +1,193 @@
+"""Profiles as one self-contained page: no script, nothing loaded, light and dark; it must not measure anything."""
+
+from __future__ import annotations
+
+from html import escape
+from typing import TYPE_CHECKING, Any
+
+from dataproducts.profile.model import QUANTILES
+from dataproducts.profile.notes import short
+from dataproducts.profile.plots import counts_svg, histogram_svg, share_svg, share_text
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from dataproducts.profile.model import ColumnProfile, Overlap, TableProfile
+
+_STYLE = """
+:root { color-scheme: light dark; --ink: #1d2430; --soft: #5c6675; --line: #dfe3e9; --page: #f5f6f8; --card: #fff;
+  --bar: #3b6fb6; --null: #c2572b; --rest: #e6e9ee; --note: #fff6e0; --edge: #e0b34d; }
+@media (prefers-color-scheme: dark) { :root { --ink: #e4e8ee; --soft: #98a2b1; --line: #323a46; --page: #14181e;
+  --card: #1c222a; --bar: #6b9fe6; --null: #e8855a; --rest: #2a323d; --note: #2d2716; --edge: #8a6d2a; } }
+* { box-sizing: border-box; }
+body { margin: 0; background: var(--page); color: var(--ink); font: 15px/1.5 system-ui, sans-serif; }
+main { max-width: 1080px; margin: 0 auto; padding: 28px 20px 60px; }
+h1 { font-size: 26px; margin: 0 0 4px; } h2 { font-size: 20px; margin: 36px 0 10px; }
+h3 { font-size: 16px; margin: 0; overflow-wrap: anywhere; } p { margin: 4px 0; } .soft { color: var(--soft); }
+a { color: var(--bar); text-decoration: none; } a:hover { text-decoration: underline; }
+.scroll { overflow-x: auto; background: var(--card); border: 1px solid var(--line); border-radius: 8px; }
+table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums; }
+th, td { padding: 5px 12px; text-align: left; border-bottom: 1px solid var(--line); vertical-align: middle; }
+th { color: var(--soft); font-weight: 600; font-size: 13px; } tr:last-child td { border-bottom: 0; }
+td.n, th.n { text-align: right; white-space: nowrap; } td.v { max-width: 170px; overflow-wrap: anywhere; }
+.notes { background: var(--note); border-left: 4px solid var(--edge); border-radius: 4px; padding: 8px 14px;
+  margin: 10px 0; }
+.notes ul { margin: 2px 0; padding-left: 18px; } .notes li { overflow-wrap: anywhere; }
+.card { background: var(--card); border: 1px solid var(--line); border-radius: 8px; padding: 14px 18px;
+  margin: 12px 0; }
+.head { display: flex; flex-wrap: wrap; gap: 4px 12px; align-items: baseline; }
+.tag { font-size: 12px; border: 1px solid var(--line); border-radius: 10px; padding: 1px 9px; color: var(--soft); }
+.tag.lock { border-color: var(--null); color: var(--null); } .tag.key { border-color: var(--bar); color: var(--bar); }
+.plots { display: grid; grid-template-columns: repeat(auto-fit, minmax(320px, 480px)); gap: 14px 34px;
+  margin-top: 10px; }
+.plots h4 { font-size: 13px; color: var(--soft); margin: 0 0 4px; font-weight: 600; }
+dl { display: grid; grid-template-columns: repeat(auto-fill, minmax(120px, 1fr)); gap: 6px 16px; margin: 10px 0 0; }
+dt { color: var(--soft); font-size: 12px; } dd { margin: 0; overflow-wrap: anywhere; }
+svg { width: 100%; max-width: 480px; height: auto; display: block; } svg text { font-size: 12px; fill: var(--ink); }
+svg.share { width: 70px; height: 9px; display: inline-block; margin-right: 8px; }
+.mono { font-family: ui-monospace, monospace; } .bar { fill: var(--bar); } .null { fill: var(--null); }
+.rest { fill: var(--rest); } .axis { stroke: var(--soft); }
+"""
+
+
+def page(tables: Sequence[TableProfile], overlaps: Sequence[Overlap] = ()) -> str:
+    """Return an HTML page with every table, column by column, and how they could be joined."""
+    names = ", ".join(escape(table.name) for table in tables)
+    told = ["<h2>How the tables could be joined</h2>", _overlaps(overlaps)] if overlaps else []
+    parts = [part for at, table in enumerate(tables) for part in _table(table, f"t{at}")]
+    return (
+        '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        f"<title>Profile of {names}</title><style>{_STYLE}</style></head><body><main>"
+        f"<h1>Profile of {names}</h1><p class=soft>What the data looked like when it was read. Observations, not "
+        f"promises.</p>{''.join([*told, *parts])}</main></body></html>\n"
+    )
+
+
+def _table(table: TableProfile, anchor: str) -> Iterator[str]:
+    yield f'<h2 id="{anchor}">{escape(table.name)}</h2>'
+    yield f"<p>{table.rows:,} rows, {len(table.columns):,} columns</p>"
+    if table.keys:
+        keys = "; ".join(" with ".join(key) for key in table.keys)
+        yield f"<p>Candidate keys: <b>{escape(keys)}</b></p>"
+    linked = [(f'<a href="#{anchor}c{at}">{escape(c.name)}</a>: {escape(note)}') for at, c in enumerate(table.columns)
+              for note in c.notes]  # fmt: skip
+    items = "".join(f"<li>{note}</li>" for note in [*map(escape, table.notes), *linked])
+    if items:
+        yield f'<div class="notes"><b>What stands out</b><ul>{items}</ul></div>'
+    yield _overview(table, anchor)
+    yield from (_column(table, column, f"{anchor}c{at}") for at, column in enumerate(table.columns))
+
+
+def _overview(table: TableProfile, anchor: str) -> str:
+    headings = [
+        ("column", ""),
+        ("type", ""),
+        ("null", ""),
+        ("distinct", "n"),
+        ("once", "n"),
+        ("smallest", ""),
+        ("largest", ""),
+    ]
+    head = "".join(f'<th class="{kind}">{name}</th>' for name, kind in headings)
+    rows = []
+    for at, c in enumerate(table.columns):
+        share = c.share(c.nulls) or 0.0
+        about = "≈ " if "distinct" in c.approximate else ""
+        rows.append(
+            f'<tr><td class="v"><a href="#{anchor}c{at}">{escape(c.name)}</a></td><td>{escape(type_text(c))}</td>'
+            f"<td>{share_svg(share, f'{share:.1%} null')}{share_text(share)}</td>"
+            f'<td class="n">{about}{_number(c.distinct)}</td><td class="n">{_number(c.unique)}</td>'
+            f'<td class="v">{_value(c, c.minimum)}</td><td class="v">{_value(c, c.maximum)}</td></tr>'
+        )
+    return f'<div class="scroll"><table><tr>{head}</tr>{"".join(rows)}</table></div>'
+
+
+def _column(table: TableProfile, column: ColumnProfile, anchor: str) -> str:
+    tags = [f'<span class="tag">{escape(type_text(column))}</span>']
+    if (column.name,) in table.keys:
+        tags.append('<span class="tag key">candidate key</span>')
+    if column.masked:
+        tags.append(f'<span class="tag lock">values hidden: {escape(column.masked)}</span>')
+    if column.approximate:
+        tags.append(f'<span class="tag">estimated: {escape(", ".join(column.approximate))}</span>')
+    notes = "".join(f"<li>{escape(note)}</li>" for note in column.notes)
+    plots = "".join(f"<div><h4>{title}</h4>{svg}</div>" for title, svg in _plots(column) if svg)
+    facts = "".join(f"<div><dt>{name}</dt><dd>{value}</dd></div>" for name, value in _facts(column))
+    return (
+        f'<div class="card" id="{anchor}"><div class="head"><h3>{escape(column.name)}</h3>{"".join(tags)}</div>'
+        f"{f'<div class=notes><ul>{notes}</ul></div>' if notes else ''}"
+        f"<dl>{facts}</dl>{f'<div class=plots>{plots}</div>' if plots else ''}</div>"
+    )
+
+
+def _plots(column: ColumnProfile) -> Iterator[tuple[str, str]]:
+    if column.histogram:
+        yield "Distribution", histogram_svg(column, column.histogram)
+    repeats = column.unique is None or column.distinct != column.unique
+    if repeats:
+        few = column.top[:8]
+        yield "Most frequent values", counts_svg(few, column.rows, f"most frequent values of {column.name}")
+    if column.text and column.text.patterns:
+        many = column.text.pattern_count
+        title = (
+            f"Patterns ({len(column.text.patterns)} of {many:,})" if many > len(column.text.patterns) else "Patterns"
+        )
+        yield title, counts_svg(column.text.patterns, column.rows, f"patterns of {column.name}")
+
+
+def _facts(column: ColumnProfile) -> Iterable[tuple[str, str]]:
+    yield "null", f"{column.nulls:,} · {share_text(column.share(column.nulls) or 0.0)}"
+    yield "distinct", f"{_number(column.distinct)} · {share_text(column.share(column.distinct) or 0.0)}"
+    if column.unique is not None:
+        yield "occur once", f"{column.unique:,} · {share_text(column.share(column.unique) or 0.0)}"
+    if column.minimum is not None:
+        yield "smallest", _value(column, column.minimum)
+        yield "largest", _value(column, column.maximum)
+    if column.mean is not None:
+        yield "mean", _value(column, column.mean)
+        yield "standard deviation", _value(column, column.stddev)
+    for share, value in zip(QUANTILES, column.quantiles, strict=False):
+        yield ("median" if share == 0.5 else f"{share:.0%} quantile"), _value(column, value)  # noqa: PLR2004
+    if column.outliers:
+        out = column.outliers
+        yield "outliers (1.5 IQR)", f"{out.below:,} low, {out.above:,} high"
+    if column.text and column.text.length:
+        yield "length", f"{column.text.length.minimum:,} to {column.text.length.maximum:,}"
+    if column.text and column.text.blanks:
+        yield "blank", f"{column.text.blanks:,}"
+
+
+def _overlaps(overlaps: Sequence[Overlap]) -> str:
+    head = "".join(f'<th class="{kind}">{name}</th>' for name, kind in (
+        ("left", ""), ("right", ""), ("rows", ""), ("of left", "n"), ("of right", "n"), ("", "")))  # fmt: skip
+    rows = "".join(
+        f"<tr><td>{escape('.'.join(o.left))}</td><td>{escape('.'.join(o.right))}</td><td>{o.cardinality}</td>"
+        f'<td class="n">{share_text(o.left_share)}</td><td class="n">{share_text(o.right_share)}</td>'
+        f'<td class="soft">{escape(o.note)}</td></tr>'
+        for o in overlaps
+    )
+    return f'<div class="scroll"><table><tr>{head}</tr>{rows}</table></div>'
+
+
+def type_text(column: ColumnProfile) -> str:
+    """Return a column's type in one line: how it reads, its format, and how it is stored where that differs."""
+    told = f"{column.reads_as} {column.format}".strip()
+    if column.type == "VARCHAR" or column.type.startswith(column.reads_as.upper()):
+        return told
+    return f"{told} ({short(column.type, 40)})"
+
+
+def _number(count: int | None) -> str:
+    return "" if count is None else f"{count:,}"
+
+
+def _value(column: ColumnProfile, value: Any) -> str:
+    if column.masked:
+        return '<span class="soft">hidden</span>'
+    return "" if value is None else escape(short(figure(value), 60))
+
+
+def figure(value: Any) -> str:
+    """Return a value as a reader wants it: numbers of six significant digits, anything else as it is."""
+    return f"{value:,.6g}" if isinstance(value, float) else str(value)

@@ -1,0 +1,91 @@
+"""Figures of a column as inline SVG, readable without scripts, in light and dark; it must not know tables or pages."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from html import escape
+from typing import TYPE_CHECKING
+
+from dataproducts.profile.notes import short
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from dataproducts.profile.model import ColumnProfile, Count, Histogram
+
+_WIDTH, _HEIGHT, _FLOOR = 460, 130, 108
+_ROW = 22
+
+
+def histogram_svg(column: ColumnProfile, histogram: Histogram) -> str:
+    """Return bars for the bins, with the values beyond the edges counted at the sides."""
+    most = max((*histogram.rows, 1))
+    step = _WIDTH / len(histogram.rows)
+    bars = []
+    for at, rows in enumerate(histogram.rows):
+        height = max(1.5, (_FLOOR - 14) * rows / most) if rows else 0
+        low, high = (edge_text(column, edge) for edge in histogram.edges[at : at + 2])
+        bars.append(
+            f'<rect class="bar" x="{at * step + 0.5:.1f}" y="{_FLOOR - height:.1f}" width="{step - 1:.1f}" '
+            f'height="{height:.1f}"><title>{escape(low)} to {escape(high)}: {rows:,} rows</title></rect>'
+        )
+    first, last = edge_text(column, histogram.edges[0]), edge_text(column, histogram.edges[-1])
+    beyond = [
+        f"{histogram.below:,} below" if histogram.below else "",
+        f"{histogram.above:,} above" if histogram.above else "",
+    ]
+    sides = [f"{text} ({more})" if more else text for text, more in zip((first, last), beyond, strict=True)]
+    return (
+        f'<svg viewBox="0 0 {_WIDTH} {_HEIGHT}" role="img" aria-label="histogram of {escape(column.name)}">'
+        f'<line class="axis" x1="0" y1="{_FLOOR}" x2="{_WIDTH}" y2="{_FLOOR}"/>{"".join(bars)}'
+        f'<text x="0" y="10">{most:,} rows in the fullest bin</text>'
+        f'<text x="0" y="{_HEIGHT - 6}">{escape(sides[0])}</text>'
+        f'<text x="{_WIDTH}" y="{_HEIGHT - 6}" text-anchor="end">{escape(sides[1])}</text></svg>'
+    )
+
+
+def counts_svg(counts: Sequence[Count], rows: int, label: str) -> str:
+    """Return a bar for each value or pattern: how many of all `rows` have it."""
+    most = max((count.rows for count in counts), default=1)
+    height = _ROW * len(counts)
+    bars = []
+    for at, count in enumerate(counts):
+        width = max(1.5, 120 * count.rows / most)
+        y, share = at * _ROW, count.rows / rows if rows else 0
+        text = escape(short(count.value, 28)) or "(empty)"
+        bars.append(
+            f'<text x="0" y="{y + 15}" class="mono">{text}<title>{escape(short(count.value, 200))}</title></text>'
+            f'<rect class="bar" x="214" y="{y + 4}" width="{width:.1f}" height="{_ROW - 8}"/>'
+            f'<text x="{_WIDTH}" y="{y + 15}" text-anchor="end">{count.rows:,} · {share_text(share)}</text>'
+        )
+    return (
+        f'<svg viewBox="0 0 {_WIDTH} {height}" role="img" aria-label="{escape(label)}">{"".join(bars)}</svg>'
+        if counts
+        else ""
+    )
+
+
+def share_svg(share: float, label: str) -> str:
+    """Return one bar of a share between 0 and 1."""
+    width = 60 * share if share in (0, 1) else min(58.5, max(1.5, 60 * share))
+    return (
+        f'<svg class="share" viewBox="0 0 60 8" role="img" aria-label="{escape(label)}"><rect class="rest" width="60" '
+        f'height="8"/><rect class="null" width="{width:.1f}" height="8"/></svg>'
+    )
+
+
+def share_text(share: float) -> str:
+    """Return a share as percent that is 0 or 100 only where nothing or everything is meant."""
+    if 0 < share < 0.001:  # noqa: PLR2004 - would round to 0
+        return "<0.1%"
+    if 0.999 < share < 1:  # noqa: PLR2004 - would round to 100
+        return ">99.9%"
+    return f"{share:.0%}" if share in (0, 1) else f"{share:.1%}"
+
+
+def edge_text(column: ColumnProfile, edge: float) -> str:
+    """Return an edge of a bin in the column's own words."""
+    if column.reads_as in ("date", "timestamp"):
+        moment = datetime.fromtimestamp(edge, tz=UTC)
+        return moment.strftime("%Y-%m-%d" if column.reads_as == "date" else "%Y-%m-%d %H:%M")
+    return f"{edge:,.0f}" if column.reads_as == "integer" else f"{edge:,.4g}"
