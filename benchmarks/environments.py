@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import compileall
 import json
 import subprocess
 import sys
@@ -30,6 +31,15 @@ def python_of(peer: str) -> Path:
     _say([str(python), "-m", "pip", "install", "--quiet", "--requirement", str(PEERS / f"{peer}.txt")])
     done.write_text(wanted, encoding="utf-8")
     return python
+
+
+def compile_own() -> None:
+    """Compile our own modules, as an installer does with those of every peer.
+
+    They are run where they lie, and PYTHONDONTWRITEBYTECODE would have each process compile them anew.
+    """
+    for package in ("dataproducts", "benchmarks"):
+        compileall.compile_dir(ROOT / package, quiet=2)
 
 
 def versions(python: Path, packages: tuple[str, ...]) -> dict[str, str]:

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.contenders import CONTENDERS, OURS, Contender, Finding, environment, hold, said
-from benchmarks.environments import KEPT, ROOT, PeerError
+from benchmarks.environments import KEPT, ROOT, PeerError, compile_own
 from benchmarks.measure import Limits, Run, run
 from benchmarks.orders import NOW, contract
 from benchmarks.report import targets, write_docs
@@ -73,6 +73,7 @@ def main(arguments: list[str] | None = None) -> int:
     if options.write_docs:
         print(f"written to {PAGE.relative_to(ROOT)}: {', '.join(write_docs(PAGE, options.out)) or 'nothing'}")
         return 0
+    compile_own()
     chosen = [one for one in CONTENDERS if one.key == OURS or not options.only or one.key in options.only]
     right = True
     for name in options.rows:

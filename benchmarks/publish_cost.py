@@ -22,7 +22,7 @@ from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
-from benchmarks.environments import ROOT
+from benchmarks.environments import ROOT, compile_own
 from benchmarks.measure import Limits, Run, run
 from benchmarks.report import ratios, spread
 
@@ -76,6 +76,7 @@ def main(arguments: list[str] | None = None) -> int:
     elif options.way:
         _build(options.way, options.folder)
     else:
+        compile_own()
         runs = _measure(options.rounds)
         print(table(runs))
         if options.out:

@@ -86,3 +86,30 @@ def test_nested_columns_keep_facts_of_the_others(tmp_path):
     with duckdb.connect() as con:
         facts = parquet_facts(con, [tmp_path / "f.parquet"])
     assert {name: facts.ends(name) for name in ("k", "m")} == {"k": ("7",), "m": ("3",)}
+
+
+@pytest.mark.parametrize("kind", ["FLOAT", "DOUBLE"])
+@pytest.mark.parametrize("value", ["'nan'", "'-nan'", "'inf'", "'-inf'", "1e30", "NULL"])
+@pytest.mark.parametrize(("rows", "values"), [(1, 1), (5000, 7), (5000, 5000), (300_000, 3), (300_000, 300_000)])
+def test_fractions_that_duckdb_wrote_are_proved_if_all_are_finite(tmp_path, kind, value, rows, values):
+    """DuckDB tells no ends of a row group with NaN or an infinity, however it stores the column; its rows are read."""
+    path = tmp_path / "f.parquet"
+    with duckdb.connect() as con:
+        value_at = f"CASE WHEN i = {rows // 2} THEN {value}::{kind} ELSE i % {values} END"
+        con.execute(f"COPY (SELECT ({value_at})::{kind} AS x FROM range({rows}) r(i)) TO '{path}'")
+        facts = parquet_facts(con, [path])
+        known = facts.ends("x")
+        truth = con.execute(
+            f"SELECT min(x)::VARCHAR, max(x)::VARCHAR, bool_or(NOT isfinite(x)) FROM '{path}'"
+        ).fetchall()[0]
+        assert known == (None if truth[2] else tuple(dict.fromkeys(truth[:2])) if truth[0] else ())
+    (tmp_path / "t.odcs.yaml").write_text(CONTRACT.format(kind="number", bound=f"minimum: 0, maximum: {values}"))
+    found = {r.rule.name: r for r in check_file(path, tmp_path / "t.odcs.yaml", now=NOW).results}
+    assert found["x.range"].failed_rows == (0 if value == "NULL" else 1)
+
+
+def test_fractions_of_other_writers_are_read(tmp_path):
+    """Arrow's ends of fractions may leave a NaN out, and prove nothing."""
+    pq.write_table(pa.table({"x": [1.0, 2.0]}), tmp_path / "f.parquet")
+    with duckdb.connect() as con:
+        assert parquet_facts(con, [tmp_path / "f.parquet"]).ends("x") is None

@@ -18,6 +18,7 @@ from benchmarks.end_to_end.peers import TOOLS
 from benchmarks.end_to_end.profiling import profile
 from benchmarks.end_to_end.scenarios import play
 from benchmarks.end_to_end.tool import Tool, UnavailableError, python_of
+from benchmarks.environments import compile_own
 from dataproducts.sql import literal
 
 BUILD = report.ROOT / "build" / "bench"
@@ -26,6 +27,7 @@ BUILD = report.ROOT / "build" / "bench"
 def main(arguments: list[str]) -> int:
     """Run what `arguments` ask for, write the results and print the tables."""
     asked = _parse(arguments)
+    compile_own()
     root = BUILD / "e2e"
     sources = make_sources(root / f"sources-{asked.households}", households=asked.households)
     tools = [tool for tool in TOOLS if not asked.only or tool.name in asked.only]

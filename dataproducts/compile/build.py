@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
-from dagster._core.storage.event_log.sqlite.sqlite_event_log import SqliteEventLogStorage
+from dagster._core.storage.event_log.sqlite.sqlite_event_log import INDEX_SHARD_NAME, SqliteEventLogStorage
 from sqlalchemy import create_engine, event
 from sqlalchemy.engine import Engine
 
@@ -113,7 +114,7 @@ def _quick_history() -> Iterator[None]:
 
 @contextmanager
 def _kept_open(instance: dg.DagsterInstance) -> Iterator[None]:
-    """Let this process open each SQLite file of Dagster's event log once.
+    """Let this process open each SQLite file of Dagster's event log once, and ask once which tables it has.
 
     Dagster 1.13 opens one anew for every statement, five times an event, which was a third of a small build.
     """
@@ -126,17 +127,20 @@ def _kept_open(instance: dg.DagsterInstance) -> Iterator[None]:
     @contextmanager
     def connected(shard: str) -> Iterator[Connection]:
         if shard not in engines:
-            with opened(shard):  # which makes the file, where there is none; it takes the lock itself
+            # Makes the file, where there is none, and takes the lock itself; the index was made with the instance.
+            with opened(shard) if shard != INDEX_SHARD_NAME else nullcontext():
                 engines[shard] = create_engine(storage.conn_string_for_shard(shard), connect_args=_PATIENT)
         with storage._db_lock, engines[shard].connect() as con, con.begin():  # noqa: SLF001 - Dagster's own way in
             yield con
 
     opened = storage._connect  # noqa: SLF001 - as above
     storage._connect = connected  # type: ignore[method-assign]  # noqa: SLF001 - as above
+    storage.has_table = cache(storage.has_table)  # type: ignore[method-assign]
     try:
         yield
     finally:
         storage._connect = opened  # type: ignore[method-assign]  # noqa: SLF001 - as above
+        del storage.has_table
         for engine in engines.values():
             engine.dispose()
 

@@ -1,7 +1,7 @@
 """Counting what rules reject by the cheapest exact proof; it must not know whether that is too many.
 
-What facts prove costs nothing. A regular expression on a column whose values repeat is tried once a value. One scan
-answers the rest. Whatever is not proved is counted: nothing is estimated.
+What facts prove costs nothing. What a regular expression or a list rejects is tried once a value where values repeat.
+One scan answers the rest. Whatever is not proved is counted: nothing is estimated.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import duckdb
 
 from dataproducts.errors import StoreError
 from dataproducts.product import RuleKind
-from dataproducts.rules.distinct import DISTINCT, by_column, count_values, repeating
+from dataproducts.rules.distinct import DISTINCT, by_values, count_values
 from dataproducts.rules.facts import PROVED, proved_newest, proved_rejects
 from dataproducts.rules.predicates import JUDGED, PARTITION
 from dataproducts.rules.scan import SCAN, Counted, scan, together
@@ -99,17 +99,17 @@ def _by_values(
     several: str,
 ) -> _Parts:
     """What the distinct values of text columns tell, where that is cheaper than a scan."""
-    columns = by_column(table, [measure.rule for measure in measures])
+    rules = [measure.rule for measure in measures if measure.predicate]
     total = sum(rows.facts.rows for rows in parts.values() if rows.facts)
     relations = {part: rows.sql for part, rows in parts.items()}
     predicates = {measure.rule.name: measure.predicate for measure in measures}
     values: dict[str | None, dict[str, int]] = {part: {} for part in parts}
     try:
-        chosen = repeating(con, together(relations, several)[0], list(columns), total)
+        chosen = by_values(con, together(relations, several)[0], rules, table, total)
     except duckdb.Error:
         return {}
-    for column in chosen:
-        names = [rule.name for rule in columns[column]]
+    for column, cheaper in chosen.items():
+        names = [rule.name for rule in cheaper]
         try:
             with passes.timed(f"{DISTINCT} of {column}", rows=total) as grouping:
                 found = count_values(con, relations, column, {name: predicates[name] for name in names}, several)

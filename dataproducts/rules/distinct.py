@@ -1,7 +1,7 @@
 """Counting what a rule on one text column rejects from its distinct values; it must not decide what a rule means.
 
-A regular expression costs more than grouping where values repeat: each value is tried once and counts as often as it
-occurs, so that the number is exact whatever the sample said that led here.
+A regular expression, or a list of values, costs more than grouping where values repeat: each value is tried once and
+counts as often as it occurs, so that the number is exact whatever the sample said that led here.
 """
 
 from __future__ import annotations
@@ -26,34 +26,45 @@ DISTINCT = "distinct values"
 
 _FEWEST_ROWS = 200_000  # below, one scan is over before a sample is drawn
 _SAMPLED = 20_000
-_MOST_VALUES = 1_000_000  # a hash table beyond the processor's caches costs more than the expression
 _MOST_SHARE = 0.2
+# Of more values than these, trying each once is no longer cheaper. A hash table beyond the processor's caches costs
+# more than a regular expression; comparing with a list costs less than grouping where text is not in a dictionary.
+_MOST_FOR_PATTERN = 1_000_000
+_MOST_FOR_LIST = 10_000
+_LISTS = {RuleKind.ENUM, RuleKind.INVALID_VALUES, RuleKind.MISSING_VALUES}
 
 
-def by_column(table: Table, rules: Sequence[Rule]) -> dict[str, list[Rule]]:
-    """Return those of `rules` that try a regular expression on one text column, by that column."""
+def by_values(
+    con: duckdb.DuckDBPyConnection, relation: str, rules: Sequence[Rule], table: Table, rows: int
+) -> dict[str, list[Rule]]:
+    """Return by text column those of `rules` that are cheaper to try once a value; `rows` is how many there are.
+
+    Raises: duckdb.Error, if the relation cannot be read.
+    """
     texts = {column.name for column in table.columns if family(column.sql_type) is Family.TEXT}
-    found: dict[str, list[Rule]] = {}
+    columns: dict[str, list[Rule]] = {}
     for rule in rules:
-        if len(rule.columns) == 1 and rule.columns[0] in texts and _is_dear(rule):
-            found.setdefault(rule.columns[0], []).append(rule)
-    return found
-
-
-def _is_dear(rule: Rule) -> bool:
-    return rule.kind is RuleKind.PATTERN or (rule.kind is RuleKind.INVALID_VALUES and "pattern" in rule.params)
-
-
-def repeating(con: duckdb.DuckDBPyConnection, relation: str, columns: Sequence[str], rows: int) -> list[str]:
-    """Return those of `columns` whose values repeat so often that trying each once is cheaper. Raises: duckdb.Error."""
+        if len(rule.columns) == 1 and rule.columns[0] in texts and _most(rule):
+            columns.setdefault(rule.columns[0], []).append(rule)
     if rows < _FEWEST_ROWS or not columns:
-        return []
+        return {}
     counts = ", ".join(f"count({quote(name)}), count(DISTINCT {quote(name)})" for name in columns)
     shown = ", ".join(quote(name) for name in columns)
     row = con.execute(f"SELECT {counts} FROM (SELECT {shown} FROM {relation} LIMIT {_SAMPLED})").fetchone() or ()
-    pairs = zip(columns, row[::2], row[1::2], strict=True)
-    most = min(_MOST_VALUES, _MOST_SHARE * rows)
-    return [name for name, drawn, distinct in pairs if _estimate(int(drawn), int(distinct)) <= most]
+    found: dict[str, list[Rule]] = {}
+    for name, drawn, distinct in zip(columns, row[::2], row[1::2], strict=True):
+        values = _estimate(int(drawn), int(distinct))
+        cheaper = [rule for rule in columns[name] if values <= min(_most(rule), _MOST_SHARE * rows)]
+        if cheaper:
+            found[name] = cheaper
+    return found
+
+
+def _most(rule: Rule) -> int:
+    """Of how many distinct values trying each once is still cheaper than a scan; 0 if it never is."""
+    if rule.kind is RuleKind.PATTERN or (rule.kind is RuleKind.INVALID_VALUES and "pattern" in rule.params):
+        return _MOST_FOR_PATTERN
+    return _MOST_FOR_LIST if rule.kind in _LISTS else 0
 
 
 def _estimate(drawn: int, distinct: int) -> float:
