@@ -25,13 +25,14 @@ from dataproducts.read import Rows, read_plain, read_rows
 from dataproducts.release import FileRef, Version
 from dataproducts.rules.facts import Facts
 from dataproducts.rules.facts import Rows as Known
-from dataproducts.rules.quarantine import limited, split
+from dataproducts.rules.quarantine import RULES_COLUMN, limited, split
+from dataproducts.rules.scan import sample
 from dataproducts.rules.treatments import treat
-from dataproducts.sql import quote
+from dataproducts.sql import literal, quote
 from dataproducts.verdict import RuleResult, Verdict
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from dataproducts.product import Table
     from dataproducts.rules.quarantine import Lookup
@@ -67,7 +68,7 @@ def check_file(
 
         def lookup(ref: TableRef) -> str:
             if ref.table not in names:
-                raise UnknownNameError("file for table", ref.table, names)
+                raise UsageError(f"this reads {ref.table}: give its file with --with {ref.table}=FILE")
             return names[ref.table]
 
         rules = judged.rules
@@ -89,13 +90,14 @@ def check_file(
             now=now,
             lookup=lambda ref: Known(lookup(ref)),
             names=names,
-            custom=custom or {},
+            custom={} if custom is None else custom,
         )
         judgement = judge(con, judged, subject, rules=open_rules)
     results = limited(judged, [settled.as_version(judged)], judgement.results)
     found = {result.rule.name: _with_findings(result, judged, rows) for result in results}
     found |= {rule.name: _unjudged(rule, lacking[rule.name], total) for rule in rules if rule.name in lacking}
-    return Verdict(judged.name, total, tuple(found[rule.name] for rule in rules), settled.counts, judgement.passes)
+    ordered = tuple(found[rule.name] for rule in rules)
+    return Verdict(judged.name, total, ordered, settled.counts, judgement.passes, settled.aside, settled.sample)
 
 
 @contextmanager
@@ -140,12 +142,13 @@ def _lacking(rule: Rule, table: Table, rows: Rows) -> str:
 
 @dataclass(frozen=True, slots=True)
 class _Settled:
-    """The rows that are judged: how many, and how many of the file were set aside, in all and by rule."""
+    """The rows that are judged: how many, and how many were set aside, in all and by rule, with examples."""
 
     relation: str
     total: int
     aside: int = 0
     counts: Mapping[str, int] = field(default_factory=dict)
+    sample: Mapping[str, tuple[Mapping[str, Any], ...]] = field(default_factory=dict)
 
     def as_version(self, table: Table) -> Version:
         """The version that a build would write of the file, as far as limits of quarantine look at it."""
@@ -171,10 +174,24 @@ def _settle(con: duckdb.DuckDBPyConnection, table: Table, relation: str, lookup:
         return _Settled(quote(staged) if treated.sql else relation, total)
     con.execute(f"CREATE TEMP TABLE {quote(_KEPT)} AS {dealt.kept_sql}")
     kept = _count(con, quote(_KEPT))
-    return _Settled(quote(_KEPT), kept, total - kept, counts)
+    con.execute(f"CREATE TEMP TABLE {quote(_ASIDE)} AS {dealt.quarantined_sql}")
+    return _Settled(quote(_KEPT), kept, total - kept, counts, _sample(con, table, counts))
 
 
-_STAGED, _KEPT = "staged rows", "kept rows"
+_STAGED, _KEPT, _ASIDE = "staged rows", "kept rows", "rows aside"
+
+
+def _sample(
+    con: duckdb.DuckDBPyConnection, table: Table, names: Iterable[str]
+) -> dict[str, tuple[Mapping[str, Any], ...]]:
+    """Up to 5 of the rows that were set aside by the name of what does it: a rule, or a policy of a column."""
+    rules = {rule.name: rule for rule in table.rules}
+    rules |= {one.name: Rule(one.name, RuleKind.RANGE, (one.column,)) for one in table.treatments}
+    found = {}
+    for name in names:
+        theirs = f"list_contains({quote(RULES_COLUMN)}, {literal(name)})"
+        found[name] = sample(con, table, rules[name], {None: (quote(_ASIDE), theirs)})[None]
+    return found
 
 
 def _count(con: duckdb.DuckDBPyConnection, relation: str) -> int:
@@ -200,7 +217,11 @@ def _with_findings(result: RuleResult, table: Table, rows: Rows) -> RuleResult:
     if result.rule.kind is not RuleKind.SCHEMA:
         return result
     types = {column.name: column.sql_type for column in table.columns}
-    found = [f"{_values(count)} of {name} {_are(count)} no {types[name]}" for name, count in rows.misfits.items()]
+    found = [
+        f"{_values(count)} of {name} {_are(count)} no {types[name]}"
+        + (f" ({rows.told[name]})" if name in rows.told else "")
+        for name, count in rows.misfits.items()
+    ]
     found += [f"column {name} is not in the contract" for name in rows.ignored]
     hints = [
         f"is {near} meant for {name}? Rename it, or declare `physicalName: {near}`"

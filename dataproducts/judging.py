@@ -1,7 +1,7 @@
 """Which results a set of table versions needs, and getting those that are not there yet; it must not publish.
 
-A result is known by everything that it read: the rule, the contract's hash and every table version. A version that
-is carried over keeps its results for as long as none of those changed.
+A result is known by everything that it read: the rule, the contract's hash, every table version, and the code of the
+project that a custom rule runs. A version that is carried over keeps its results for as long as none of those changed.
 """
 
 from __future__ import annotations
@@ -9,24 +9,26 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from dataproducts.gate import Judgement, Subject, judge
 from dataproducts.history import columns_together, joined_rows, rows_of, settled
 from dataproducts.past import pasts
-from dataproducts.product import TableRef
+from dataproducts.product import RuleKind, TableRef
 from dataproducts.release import StoredResult
+from dataproducts.rules.custom import object_of
 from dataproducts.rules.predicates import CLOCK_KINDS, ROW_KINDS
 from dataproducts.rules.quarantine import limited
 from dataproducts.rules.reads import rule_reads
+from dataproducts.transforms.code import code_of
 from dataproducts.verdict import RuleResult
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
     import duckdb
 
-    from dataproducts.product import Rule, Table
+    from dataproducts.product import DataProduct, Rule, Table
     from dataproducts.release import Version
     from dataproducts.scene import Scene
     from dataproducts.warehouse import Warehouse
@@ -42,8 +44,12 @@ class Needed:
     partition: str | None
 
 
-def needed(scene: Scene, table: Table, *, settled: bool = True) -> tuple[Needed, ...]:
+def needed(
+    scene: Scene, table: Table, *, settled: bool = True, custom: Mapping[str, Callable[..., Any]] | None = None
+) -> tuple[Needed, ...]:
     """Return every result that `table` needs in this scene: row rules once a version, the others once.
+
+    `custom` holds the objects that custom rules name: a result counts for the code that they run now.
 
     Rules on rows hold partition by partition, so that a day's load needs a day's results. Without `settled`, those are
     left out that the base was published with, under the same contract; a release asks for them all the same.
@@ -60,7 +66,9 @@ def needed(scene: Scene, table: Table, *, settled: bool = True) -> tuple[Needed,
         reads = {own: versions} | {ref: scene.of(ref) for ref in _refs(scene, rule, table)}
         # Age grows while nothing is written: what forbids publication by it is asked again by each refresh.
         ages = rule.kind in CLOCK_KINDS and rule.blocking
-        found.append(Needed(_key(rule, table, reads, scene.refresh.id if ages else ""), table, rule, None))
+        moment = scene.refresh.id if ages else ""
+        key = _key(rule, table, reads, moment, code=_code(rule, custom or {}))
+        found.append(Needed(key, table, rule, None))
     return tuple(found)
 
 
@@ -80,7 +88,7 @@ def judge_missing(
     """
     fresh: dict[str, tuple[RuleResult, ...]] = {}
     for table in tables:
-        wanted = needed(scene, table, settled=settled)
+        wanted = needed(scene, table, settled=settled, custom=warehouse.custom)
         known = warehouse.ledger.passed(need.key for need in wanted)
         missing = [need for need in wanted if need.key not in known or (need.rule.blocking and not known[need.key])]
         if not missing:
@@ -167,11 +175,30 @@ def _refs(scene: Scene, rule: Rule, table: Table) -> tuple[TableRef, ...]:
     return tuple(ref for ref in reads if ref is not None and ref != own)
 
 
-def _key(rule: Rule, table: Table, reads: Mapping[TableRef, Sequence[Version]], moment: str = "") -> str:
+def _key(
+    rule: Rule, table: Table, reads: Mapping[TableRef, Sequence[Version]], moment: str = "", *, code: str = ""
+) -> str:
     # Rules, tables and versions have names without blanks and line ends, so that no two subjects read alike.
     subject = (f"{ref} {' '.join(sorted(v.id for v in versions))}" for ref, versions in reads.items())
-    text = "\n".join((rule.name, table.contract_hash, moment, *sorted(subject)))
+    text = "\n".join((rule.name, table.contract_hash, moment, *sorted(subject), *([code] if code else [])))
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _code(rule: Rule, custom: Mapping[str, Callable[..., Any]]) -> str:
+    """The digest of what `rule` runs of the project; empty if that is nothing."""
+    name = object_of(rule) if rule.kind is RuleKind.CUSTOM else ""
+    return code_of(name, custom[name]) if name in custom else ""
+
+
+def unjudged_code(
+    warehouse: Warehouse, product: DataProduct, table: Table, versions: Sequence[Version]
+) -> tuple[str, ...]:
+    """Return the names of the custom rules of `table` that nobody judged on `versions` by the code they run now."""
+    reads = {TableRef(product.address, table.name): versions}
+    codes = ((rule, _code(rule, warehouse.custom)) for rule in table.rules)
+    keys = {rule.name: _key(rule, table, reads, code=code) for rule, code in codes if code}
+    known = warehouse.ledger.passed(keys.values())
+    return tuple(name for name, key in keys.items() if key not in known)
 
 
 def _stored(result: RuleResult, key: str, scene: Scene, table: Table) -> StoredResult:
@@ -215,6 +242,7 @@ def _plain(value: object) -> object:
     return value if value is None or isinstance(value, bool | int | str) else str(value)
 
 
-def blocking_keys(scene: Scene, tables: Collection[Table]) -> frozenset[str]:
+def blocking_keys(scene: Scene, tables: Collection[Table], custom: Mapping[str, Callable[..., Any]]) -> frozenset[str]:
     """Return the keys of the results without which `tables` may not be published."""
-    return frozenset(need.key for table in tables for need in needed(scene, table) if need.rule.blocking)
+    wanted = (need for table in tables for need in needed(scene, table, custom=custom))
+    return frozenset(need.key for need in wanted if need.rule.blocking)

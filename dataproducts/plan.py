@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from dataproducts.errors import few
 from dataproducts.history import history_read
 from dataproducts.inputs import siblings_first, transform_inputs
+from dataproducts.judging import unjudged_code
 from dataproducts.partitions import due, length
 from dataproducts.ports import upstream_table
 from dataproducts.scene import former_contracts, misfit, outdated, overlapping, versions_of
@@ -123,6 +124,10 @@ class _Planner:
                 return _refresh(table, "the contract has a new column, which old files need not have", every[-1:])
         if table.name in self.former:
             return TablePlan(table.name, "judge", "the contract changed, the data it describes did not")
+        other = unjudged_code(self.warehouse, self.product, table, versions)
+        if other:
+            were, run = ("was", "it runs") if len(other) == 1 else ("were", "they run")
+            return TablePlan(table.name, "judge", f"{few(other)} {were} not judged by the code that {run} now")
         return TablePlan(table.name, "carry", "nothing that it depends on changed")
 
     def least(self, plans: Mapping[str, TablePlan]) -> dict[str, TablePlan]:
@@ -145,9 +150,10 @@ class _Planner:
 
     def _unpublished(self, plans: Mapping[str, TablePlan]) -> tuple[str, set[str]]:
         """What a new release would tell although no row is to be made, and the tables that are nearest to it."""
-        judged = {name for name, plan in plans.items() if plan.action == "judge"}
+        judged = {name: plan.reason for name, plan in plans.items() if plan.action == "judge"}
         if judged:
-            return "the contract changed: a release needs one new version, so this is refreshed", judged
+            why = next(iter(judged.values()))
+            return f"{why}: a release needs one new version, so this is refreshed", set(judged)
         gone = sorted(set(self.head.items) - plans.keys()) if self.head else ()
         if gone:
             return f"{', '.join(gone)} is no longer declared: a release without it needs one new version", set()

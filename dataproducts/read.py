@@ -12,26 +12,39 @@ import difflib
 import uuid
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import duckdb
 
 from dataproducts.errors import SourceError, UsageError
 from dataproducts.rules.footers import guard, parquet_facts
-from dataproducts.sources.files import SUFFIXES, expand, format_of, read_files, text_relation, unreadable
-from dataproducts.sources.readings import date_formats, strptime_format, typed
+from dataproducts.rules.masking import holds_classified
+from dataproducts.sources.files import (
+    SUFFIXES,
+    expand,
+    format_of,
+    near_files,
+    place_of,
+    read_files,
+    text_relation,
+    unreadable,
+)
+from dataproducts.sources.readings import date_formats, expected, strptime_format, typed, unfit
 from dataproducts.sql import file_patterns, literal, quote
 from dataproducts.trial import columns_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
     from dataproducts.product import Column, Table
     from dataproducts.rules.facts import Facts
+    from dataproducts.sources.readings import Misfit
 
 _CSV_SETTINGS = ("encoding", "delimiter", "header", "nullValues")
 _SETTINGS = (*_CSV_SETTINGS, "dateFormat", "timestampFormat")
+_TOLD = 3  # columns of which more is told than how many misfits they have
 _MASK_BITS = 31  # misfits of so many columns fit into one INTEGER
 
 
@@ -41,7 +54,9 @@ class Rows:
 
     `missing` says of each declared column that the file lacks what it has instead, if anything is near; `ignored`
     names columns of the file that stand in the way of renamed ones. `misfits` counts by column the values that are
-    not of its type, `misfit_rows` the rows with any; both are 0 for Parquet. `facts` is what footers tell.
+    not of its type, `misfit_rows` the rows with any; both are 0 for Parquet. `told` says of such values by column
+    where one is (in CSV), what they look like (unless it is classified) and what was expected. `facts` is what footers
+    tell.
     """
 
     relation: str
@@ -50,6 +65,7 @@ class Rows:
     misfits: Mapping[str, int] = field(default_factory=dict)
     misfit_rows: int = 0
     facts: Facts | None = None
+    told: Mapping[str, str] = field(default_factory=dict)
 
 
 def read_rows(con: duckdb.DuckDBPyConnection, path: Path, table: Table) -> Rows:
@@ -75,7 +91,8 @@ def read_rows(con: duckdb.DuckDBPyConnection, path: Path, table: Table) -> Rows:
         else:
             source, names = _json_text(con, files, table)
         formats = date_formats(settings)
-        return _Typed(con, source, names, table).read(formats, as_json=kind == "json")
+        where = partial(place_of, files, told) if kind == "csv" else None
+        return _Typed(con, source, names, table, where).read(formats, as_json=kind == "json")
     except duckdb.Error as error:
         # What the engine says of a line quotes the data: only our own finding, or its first line, is passed on.
         why = unreadable(files, told, error)
@@ -100,7 +117,7 @@ def _found(path: Path, declared: str) -> list[Path]:
     if path.is_file():
         return [path]
     if "*" not in path.name and not path.is_dir():
-        raise SourceError(f"{path}: there is no such file")
+        raise SourceError(f"{path}: there is no such file.{near_files(path)}")
     inside = {format_of(child.name) for child in path.iterdir()} - {""} if path.is_dir() else set()
     kind = inside.pop() if len(inside) == 1 else declared
     return expand(path, kind, where=str(path), declared=str(path))
@@ -169,6 +186,7 @@ class _Typed:
     source: str
     names: Sequence[str]
     table: Table
+    where: Callable[[Misfit], str] | None = None
 
     def read(self, formats: Sequence[str], *, as_json: bool) -> Rows:
         origins, ignored, missing = _origins(self.table.columns, self.names)
@@ -193,7 +211,16 @@ class _Typed:
         misfits, rows = self._count(made, dict(zip(masks, groups, strict=True)))
         for mask in masks:
             self.con.execute(f"ALTER TABLE {made} DROP COLUMN {quote(mask)}")
-        return Rows(made, missing, ignored, misfits, rows)
+        names = {origins[name]: name for name in list(misfits)[:_TOLD]}
+        found = unfit(self.con, self.source, {origin: readings[name] for origin, name in names.items()})
+        told = {names[one.column]: self._told(declared[names[one.column]], one, formats) for one in found}
+        return Rows(made, missing, ignored, misfits, rows, told=told)
+
+    def _told(self, column: Column, misfit: Misfit, formats: Sequence[str]) -> str:
+        place = self.where(misfit) if self.where else ""
+        shapes = "" if holds_classified((column,)) else f"found {', '.join(map(repr, misfit.shapes))}, "
+        wanted = expected(column.sql_type, _formats(column, formats))
+        return f"{f'{place}: ' if place else ''}{shapes}expected {wanted}"
 
     def _count(self, made: str, groups: Mapping[str, Sequence[str]]) -> tuple[dict[str, int], int]:
         """Misfits by column, and the rows that have any."""
@@ -218,10 +245,15 @@ def _reading(column: Column, sql: str, formats: Sequence[str], *, as_json: bool)
         document = f"TRY_CAST({sql} AS JSON)"
         kind = literal("OBJECT" if column.logical_type == "object" else "ARRAY")
         return f"CASE WHEN json_type({document}) = {kind} THEN TRY_CAST({document} AS {column.sql_type}) END"
+    return typed(sql, column.sql_type, _formats(column, formats))
+
+
+def _formats(column: Column, formats: Sequence[str]) -> Sequence[str]:
+    """The column's own `format`, if it is one of dates, else the server's."""
     declared = column.options.get("format")
-    if isinstance(declared, str) and ("yy" in declared or "%" in declared):
-        formats = (strptime_format(declared),)
-    return typed(sql, column.sql_type, formats)
+    return (
+        (strptime_format(declared),) if isinstance(declared, str) and ("yy" in declared or "%" in declared) else formats
+    )
 
 
 def _json_text(con: duckdb.DuckDBPyConnection, files: Sequence[Path], table: Table) -> tuple[str, tuple[str, ...]]:

@@ -221,7 +221,7 @@ def release(
     draft = Draft(
         refresh=refresh,
         items=items,
-        required=blocking_keys(scene, product.tables),
+        required=blocking_keys(scene, product.tables, warehouse.custom),
         contracts={table.name: table.contract_hash for table in product.tables},
         kind=kind,
         consumed=warehouse.ledger.consumed_candidates(refresh),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -56,7 +56,8 @@ class Pass:
 class Verdict:
     """All results for one staged table; `quarantined` counts rows split off before it was judged, by rule name.
 
-    `passes` tells what judging it cost.
+    `passes` tells what judging it cost. Of a file, `quarantined_rows` counts those rows once, and
+    `quarantined_sample` holds at most 5 of them by rule, classified columns masked.
     """
 
     table: str
@@ -64,6 +65,8 @@ class Verdict:
     results: tuple[RuleResult, ...]
     quarantined: Mapping[str, int]
     passes: tuple[Pass, ...] = ()
+    quarantined_rows: int = 0
+    quarantined_sample: Mapping[str, tuple[Mapping[str, Any], ...]] = field(default_factory=dict)
 
     @property
     def passed(self) -> bool:

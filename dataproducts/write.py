@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import duckdb
 
@@ -16,7 +16,7 @@ from dataproducts.partitions import after
 from dataproducts.product import OnFailure
 from dataproducts.release import Version
 from dataproducts.rules.masking import discreet
-from dataproducts.rules.measures import measure
+from dataproducts.rules.measures import keep, measure
 from dataproducts.rules.quarantine import REFRESH_COLUMN, RUN_COLUMN, TIME_COLUMN, split
 from dataproducts.rules.treatments import Treated, treat
 from dataproducts.sql import file_patterns, literal, quote
@@ -272,13 +272,19 @@ class _Writer:
                 run_id=self.scene.refresh.run_id,
                 created_at=datetime.now(UTC),
                 valid_thru=until.get(str(self.warehouse.store.path(file))),
-                quarantine_files=(rejected[name],) if name in rejected else (),
+                quarantine_files=(discreet(rejected[name], table),) if name in rejected else (),
                 quarantined={rule: rows for rule, rows in parts[name].counts.items() if rows},
                 treated=dict(parts[name].treated),
-                profile=measure(self.con, table, self._read([file]), files=[file]),
+                profile=self._profile(file),
             )
             for name, file in files.items()
         )
+
+    def _profile(self, file: FileRef) -> dict[str, Any]:
+        """What the ledger keeps of the rows, beside the facts that their writer told."""
+        read = self._read([file])
+        kept = keep(self.con, self.table, read, rows=file.rows)
+        return measure(self.con, self.table, read, files=[file]) | ({"kept": kept} if kept else {})
 
     def _schema(self, file: FileRef) -> tuple[tuple[str, str], ...]:
         """Columns and types of one file; all files of a call come from one relation, so they share them."""

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from dataproducts.declare.contract import read_tables
 from dataproducts.declare.positions import parse_yaml
-from dataproducts.errors import RefusedError
+from dataproducts.errors import RefusedError, UsageError
 from dataproducts.gate import Subject
 from dataproducts.gate import judge as judge_subject
 from dataproducts.product import Column, OnFailure, Rule, RuleKind, Table
@@ -161,6 +161,27 @@ def test_a_condition_that_is_more_than_a_row_is_refused(written, why):
     faults = read(f"{{condition: {{then: {json.dumps(written)}}}}}")[1]
     assert [fault.line for fault in faults] == [9]
     assert why in faults[0].what
+
+
+@pytest.mark.parametrize(
+    ("written", "said"),
+    [
+        ("order < 3", 'column order is called like a word of SQL: write "order"'),
+        (
+            "Group = 'order' AND ü > End -- select",
+            'write "group"; column End is called like a word of SQL: write "End"',
+        ),
+        ('"order" > 1 AND select > 1', 'column select is called like a word of SQL: write "select"'),
+        ("ü >", "syntax error"),
+    ],
+)
+def test_a_column_called_like_a_word_of_sql_is_to_be_quoted(written, said):
+    """What the parser cannot read for the name of a column is told with the quotes that it needs."""
+    known = ("order", "group", "select", "End", "ü")
+    with pytest.raises(UsageError) as error:
+        read_expression(written, known, alias="t")
+    assert said in str(error.value)
+    assert ("order", "End") == read_expression('"order" < CASE WHEN TRUE THEN "End" END', known, alias="t").columns
 
 
 def read(implementation: str, **beside: str) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import resource
 import sqlite3
 import subprocess
 import sys
@@ -178,6 +179,74 @@ def test_an_error_is_one_message(command: Command, code: int, arguments: list[st
     assert "Traceback" not in ran.err
 
 
+def test_a_file_for_a_table_that_no_rule_reads_is_refused(command: Command, shop: Path) -> None:
+    """A misspelt `--with` is told with what it may mean; a query that cannot be read may mean any."""
+    check = ("check", "data/orders.csv", "--contract", CONTRACT, "--with")
+    ran = command(*check, "custmers=data/customers.csv")
+    assert (2, "") == (ran.code, ran.out)
+    assert "--with custmers: no rule of" in ran.err
+    assert "Did you mean 'customers'?" in ran.err
+    assert 0 == command(*check, "customers=data/customers.csv").code
+    ran = command("check", "data/customers.csv", "--contract", CUSTOMERS, "--with", "orders=data/orders.csv")
+    assert (2, True) == (ran.code, "They read no other table: leave --with out." in ran.err)
+    ran = command(*check, "customers=data/customers.csv", "--with", "customers=data/orders.csv")
+    assert (2, True) == (ran.code, "names a table twice" in ran.err)
+    query = "    quality: [{name: q, type: sql, query: 'SELECT count(*) FROM Orders, Tills', mustBe: 0}]\n"
+    edit(shop / CONTRACT, "    properties:\n", f"{query}    properties:\n")
+    ran = command(*check, "tils=data/orders.csv")
+    assert (2, True) == (ran.code, "Did you mean 'Tills'? Known: Tills, customers." in ran.err)
+    edit(shop / CONTRACT, "SELECT count(*) FROM Orders, Tills", "SELECT count( FROM tills")
+    ran = command(*check, "tills=data/orders.csv")
+    assert (1, True) == (ran.code, "2 not judged" in ran.out)
+
+
+def test_a_report_that_cannot_be_written_leaves_the_verdict(command: Command, shop: Path) -> None:
+    """The verdict is printed first and decides the exit code, unless it is good; no half of the file stays."""
+    (shop / "blocked").write_text("no folder", encoding="utf-8")
+    wanted = ("--report", "junit=blocked/results.xml", "--report", "json=results.json")
+    check = ("check", "data/customers.csv", "--contract", CUSTOMERS)
+    ran = command(*check, *wanted)
+    assert (2, "good", True) == (ran.code, ran.out.split()[-1], "results.xml: the report cannot be written" in ran.err)
+    write_customers(shop, "1,a@x.org\n1,b@x.org\n")
+    ran = command(*check, *wanted)
+    assert (1, "refused", True) == (
+        ran.code,
+        ran.out.split()[-1],
+        "results.xml: the report cannot be written" in ran.err,
+    )
+    there = sorted(shop.iterdir())
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100, limits[1]))  # as if the disk were full after 100 bytes
+    try:
+        ran = command(*check, "--report", "json=results.json", "--json")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert (1, False) == (ran.code, json.loads(ran.out)["passed"])
+    assert ("results.json: the report cannot be written" in ran.err, there) == (True, sorted(shop.iterdir()))
+
+
+def test_a_build_is_told_before_its_report(command: Command, shop: Path) -> None:
+    """What was released is printed, though the report of it cannot be written."""
+    (shop / "blocked").write_text("no folder", encoding="utf-8")
+    ran = command("build", ORDERS, "--report", "json=blocked/results.json")
+    assert (2, True) == (ran.code, f"released as {ORDERS} #1" in ran.out)
+    assert "cannot be written" in ran.err
+    write_customers(shop, "1,a@x.org\n1,b@x.org\n")
+    ran = command("build", ORDERS, "--report", "json=blocked/results.json")
+    assert (1, True) == (ran.code, "cannot be written" in ran.err)
+
+
+def test_a_plan_of_nothing_has_no_heading(command: Command, shop: Path, tmp_path_factory: Any) -> None:
+    """Faults stand alone where no table can be planned; a project without a product is told."""
+    edit(shop / "assets/shop/orders/product.yaml", "  purpose: Every", "  purpse: Every")
+    ran = command("plan")
+    assert (1, "", True) == (ran.code, ran.out, "purpse" in ran.err)
+    (empty := tmp_path_factory.mktemp("empty") / "assets").mkdir()
+    for name in ("plan", "build"):
+        ran = command("-C", str(empty.parent), name)
+        assert (2, "", True) == (ran.code, ran.out, "assets holds no data product" in ran.err)
+
+
 def test_names_of_releases_and_products_are_suggested(built: Command) -> None:
     """An unknown product or release is refused with what is known; the current one cannot be rolled back to."""
     assert "Did you mean 'shop/orders'?" in built("releases", "shop/orderz").err
@@ -205,7 +274,7 @@ def test_a_refused_product_leaves_the_others(command: Command, shop: Path) -> No
     write_orders(shop, bad={7: "7,3,2024-01-02,-17.5"})
     ran = command("build")
     assert 1 == ran.code
-    assert "order_id=7, ordered_on=2024-01-02, amount=-17.5" in ran.out
+    assert "order_id=7, ordered_on='2024-01-02', amount=-17.5" in ran.out
     assert "shop/revenue not built: it reads shop/orders, which was not released" in " ".join(ran.out.split())
 
 

@@ -260,11 +260,126 @@ def test_whatever_an_object_raises_fails_its_rule_alone(con):
     def fails(rows):
         raise OwnError("secret")
 
-    for engine, named in (("pandera", Model()), ("python", fails), ("pandera", 3)):
-        with pytest.raises(UsageError, match=r"raised (OwnError|AttributeError)") as caught:
+    def leaves(rows):
+        sys.exit(0)  # which would end the command, and well
+
+    def has_no_room(rows):
+        raise MemoryError
+
+    line = Model.validate.__code__.co_firstlineno + 1
+    at = rf" at tests/test_custom\.py:{line}$"
+    assert line + 3 == fails.__code__.co_firstlineno + 1
+    told = [("pandera", Model(), f"OwnError{at}"), ("python", fails, rf"OwnError at tests/test_custom\.py:{line + 3}$")]
+    told += [("pandera", 3, "AttributeError$"), ("python", lambda: 0, "TypeError$")]
+    told += [("python", leaves, "SystemExit at tests"), ("python", has_no_room, "MemoryError at tests")]
+    for engine, named, why in told:
+        with pytest.raises(UsageError, match=f"raised {why}") as caught:
             found(con, engine, "x", named={"x": named})
         assert "secret" not in str(caught.value)
     assert 0 == pandera(con, pa.DataFrameSchema({"tags": pa.Column(object, nullable=True)})).failed
+
+
+def test_an_error_of_the_engine_is_told_with_its_place(con):
+    """DuckDB's message about names helps; one about values is told without them."""
+    for sql, why in (("nope > 1", 'Referenced column "nope" not found'), ("CAST(email AS INTEGER) > 1", "not shown")):
+        with pytest.raises(UsageError, match=rf"raised \w+Exception at tests/test_custom\.py:\d+: .*{why}") as caught:
+            found(con, "python", "f", named={"f": lambda rows, sql=sql: len(rows.filter(sql).fetchall())})
+        assert "secret" not in str(caught.value)
+
+
+def test_a_check_of_pandera_that_raises_is_no_fault_of_the_data(con):
+    """It judged nothing, and a threshold that lets five in a hundred rows go must not let it go."""
+
+    def fails(values):
+        raise OwnError("secret")
+
+    line = fails.__code__.co_firstlineno + 1
+    for schema in (
+        pa.DataFrameSchema({"id": pa.Column("Int64", pa.Check(fails), nullable=True)}),
+        pa.DataFrameSchema(checks=[pa.Check(fails, raise_warning=True)]),
+    ):
+        with pytest.raises(UsageError, match=rf"fails raised an exception at tests/test_custom\.py:{line}$") as caught:
+            pandera(con, schema)
+        assert "secret" not in str(caught.value)
+
+
+def test_what_validation_writes_is_in_no_example(con):
+    """An object that changes the frame it is given neither shows what is classified nor loses rows of the examples."""
+
+    class Careless:
+        def validate(self, frame, *, lazy):
+            frame["id"] = frame["email"]
+            frame["more"] = frame["email"]
+            kept = frame.drop(index=[3])
+            del frame["day"]
+            frame.index = frame.index[::-1]
+            return kept
+
+    class Silent:
+        def validate(self, frame, *, lazy):
+            frame.dropna()
+
+    result = pandera(con, Careless())
+    assert (1, 3, "***") == (result.failed, result.sample[0]["id"], result.sample[0]["email"])
+    assert "more" not in result.sample[0]
+    with pytest.raises(UsageError, match="validating returned NoneType, not a frame"):
+        pandera(con, Silent())
+
+
+@pytest.mark.parametrize(
+    ("statement", "why"),
+    [
+        ("DELETE FROM t", None),
+        ("DROP TABLE t", None),
+        ("CREATE TABLE other AS FROM t", None),
+        ("CREATE OR REPLACE VIEW empty AS FROM t", "raised TransactionException"),
+        ("SET TimeZone = 'Asia/Tokyo'", "changed the setting TimeZone"),
+        ("COMMIT", "ended the transaction"),
+    ],
+)
+def test_a_function_changes_nothing_for_other_rules(con, statement, why):
+    """Whatever it does to tables and settings through its relation is undone, and some of it is no way to judge."""
+
+    def state():
+        tables = con.execute("SELECT table_name, estimated_size FROM duckdb_tables() ORDER BY 1").fetchall()
+        settings = con.execute("SELECT name, value FROM duckdb_settings()").fetchall()
+        return tables, settings, con.execute("SELECT count(*) FROM t").fetchall()
+
+    def does(rows):
+        rows.query("the rows", statement)
+        return 2
+
+    con.execute("SET TimeZone = 'UTC'")
+    before = state()
+    if why:
+        with pytest.raises(UsageError, match=why):
+            found(con, "python", "f", named={"f": does})
+    else:
+        assert 2 == found(con, "python", "f", named={"f": does}).failed
+    assert before == state()
+    assert 6 == found(con, "python", "f", named={"f": lambda rows: len(rows.fetchall())}).failed
+
+
+def test_what_an_object_prints_is_no_output(con, capsys):
+    """Facts of a command stand on standard output alone; what somebody prints goes beside them."""
+
+    def chats(rows):
+        print("so many", len(rows.df()))
+        rows.limit(1).show()
+        return True
+
+    assert 0 == found(con, "python", "f", named={"f": chats}).failed
+    said = capsys.readouterr()
+    assert ("", True) == (said.out, said.err.startswith("so many 6\n"))
+
+
+def test_a_name_that_no_project_gives_says_what_to_do(con):
+    """Outside a project nothing is named; inside, the nearest name helps."""
+    for engine in ("python", "pandera", "greatExpectations"):
+        with pytest.raises(UsageError, match="Name it in `CUSTOM` of checks/, and run the command inside that project"):
+            found(con, engine, "known")
+        with pytest.raises(UnknownNameError, match="Did you mean 'known'"):
+            found(con, engine, "knwon", named={"known": lambda rows: 0})
 
 
 def test_a_function_says_rows_or_a_truth_value(con):
@@ -274,7 +389,7 @@ def test_a_function_says_rows_or_a_truth_value(con):
     said = [0, 3, True, False, np.int64(2), np.True_]
     assert [0, 3, 0, 1, 2, 0] == [found(con, "python", "f", named={"f": lambda _, v=v: v}).failed for v in said]
     for wrong in (None, -1, 2.0, "3", [1]):
-        with pytest.raises(UsageError, match="not a number of rows"):
+        with pytest.raises(UsageError, match=r"at tests/test_custom\.py:\d+ returned .* not a number of rows"):
             found(con, "python", "f", named={"f": lambda _, v=wrong: v})
 
 

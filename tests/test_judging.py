@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import importlib
+import shutil
+import sys
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import date, timedelta
 from typing import TYPE_CHECKING
@@ -9,6 +13,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from dataproducts.errors import RefusedError, UnknownNameError
+from dataproducts.partitions import due
+from dataproducts.plan import plan_product
 from dataproducts.product import RuleKind
 from dataproducts.recheck import recheck
 from dataproducts.refresh import RefusedReleaseError, begin, refresh_product, refresh_table, release
@@ -27,6 +33,7 @@ from tests.shop import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from dataproducts.gate import Judgement
@@ -208,3 +215,70 @@ def test_a_failed_check_of_a_product_refresh_names_its_rule(shop: Path) -> None:
     write_orders(shop, bad={38: "38,3,2024-01-10,-1"})
     with Warehouse.open(environment(shop)) as warehouse, pytest.raises(RefusedError, match=r"amount\.range: 1 of"):
         refresh_product(warehouse, product(shop, ORDERS), partitions={"orders": [date(2024, 1, 10)]})
+
+
+CHECKS = """
+from checks_lib.limits import LIMIT
+
+def none_is_dear(rows):
+    # a word
+    return len(rows.filter(f"amount > {LIMIT}").fetchall())
+
+CUSTOM = {"none_is_dear": none_is_dear}
+"""
+
+
+def with_custom(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Give orders a rule of the project's own, in a package that imports another of its modules."""
+    folder = root / "checks_lib"
+    folder.mkdir()
+    (folder / "__init__.py").write_text("", encoding="utf-8")
+    (folder / "rules.py").write_text(CHECKS, encoding="utf-8")
+    (folder / "limits.py").write_text("LIMIT = 1000\n", encoding="utf-8")
+    rule = "    quality: [{name: dear, type: custom, engine: python, implementation: none_is_dear}]\n"
+    edit(root / ORDERS_CONTRACT, "    customProperties:\n", f"{rule}    customProperties:\n")
+    monkeypatch.syspath_prepend(str(root))
+
+
+@contextmanager
+def opened(root: Path) -> Iterator[Warehouse]:
+    """Open the warehouse as a new process would: with the code of `checks_lib` as it is on disk now."""
+    for name in [name for name in sys.modules if name.startswith("checks_lib")]:
+        del sys.modules[name]
+    importlib.invalidate_caches()
+    shutil.rmtree(root / "checks_lib/__pycache__", ignore_errors=True)  # two edits in one second look alike
+    custom = importlib.import_module("checks_lib.rules").CUSTOM
+    with Warehouse.open(environment(root), custom=custom) as warehouse:
+        yield warehouse
+
+
+def test_other_code_of_a_custom_rule_is_judged_before_the_next_release(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A table that is carried over is judged by the code of today, of which the plan tells; a comment is no code."""
+    root = make_shop(tmp_path)
+    with_custom(root, monkeypatch)
+    found = product(root, ORDERS)
+    everything = due(found.table("orders").partitioning, CLOCK)
+    with opened(root) as warehouse:
+        refresh_product(warehouse, found, partitions={"orders": everything})
+        assert not plan_product(warehouse, found).is_needed
+    edit(root / "checks_lib/rules.py", "# a word", "# another word")
+    with opened(root) as warehouse:
+        assert not plan_product(warehouse, found).is_needed
+        judged = refresh_product(warehouse, found).judged
+        assert "dear" not in {result.rule.name for results in judged.values() for result in results}
+    edit(root / "checks_lib/limits.py", "1000", "99")
+    with opened(root) as warehouse:
+        planned = plan_product(warehouse, found)
+        assert {"orders": "refresh", "customers": "carry"} == {table.table: table.action for table in planned.tables}
+        reason = next(table.reason for table in planned.tables if table.action == "refresh")
+        assert reason.startswith("dear was not judged by the code that it runs now: a release needs")
+        assert {"orders": (everything[-1],)} == planned.partitions
+        with pytest.raises(RefusedReleaseError, match=r"orders\.dear: 1 of 40 rows"):
+            refresh_product(warehouse, found)
+    edit(root / "checks_lib/limits.py", "99", "500")
+    with opened(root) as warehouse:
+        partitions = plan_product(warehouse, found).partitions
+        assert 3 == refresh_product(warehouse, found, partitions=partitions).release.number
+        assert not plan_product(warehouse, found).is_needed

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import resource
 from datetime import UTC, date, datetime, time
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
@@ -757,7 +758,24 @@ def test_commands_there_and_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     (table,) = load_contract(tmp_path / "back.odcs.yaml")
     assert ("t", "x", "2.0.0") == (table.name, table.contract_id, table.contract_version)
     again = run(tmp_path, "export", "pandera", "c.odcs.yaml", "--output", "made.py", monkeypatch=monkeypatch)
-    assert (1, True) == (again.code, "is not overwritten" in again.err)
+    assert (2, True) == (again.code, "is not overwritten" in again.err)
+
+
+def test_an_export_that_fails_leaves_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whether the folder is not there, the disk is full, or the contract has no such schema: nothing is left."""
+    (tmp_path / "c.odcs.yaml").write_text(CONTRACT, encoding="utf-8")
+    there = sorted(tmp_path.iterdir())
+    command = ("export", "pandera", "c.odcs.yaml", "--output")
+    ran = run(tmp_path, *command, "no/such/made.py", monkeypatch=monkeypatch)
+    assert (2, "", True) == (ran.code, ran.out, "made.py cannot be written" in ran.err)
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100, limits[1]))  # as if the disk were full after 100 bytes
+    try:
+        ran = run(tmp_path, *command, "made.py", monkeypatch=monkeypatch)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert (2, "", True) == (ran.code, ran.out, "made.py cannot be written" in ran.err)
+    assert there == sorted(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import re
+import resource
+import tempfile
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from decimal import Decimal
 from html.parser import HTMLParser
@@ -23,7 +27,7 @@ from dataproducts.profile.draft import Drafted, draft_contract
 from dataproducts.profile.files import open_file, table_name
 from dataproducts.profile.html import page
 from dataproducts.profile.measure import Masks, histogram_rows, profile_relation
-from dataproducts.profile.model import Count
+from dataproducts.profile.model import Count, TableProfile
 from dataproducts.profile.overlap import overlaps
 from dataproducts.sources.files import format_of
 from dataproducts.sql import quote
@@ -31,9 +35,8 @@ from tests.pages import ROOT, run
 from tests.shop import build, make_shop
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
-
-    from dataproducts.profile.model import TableProfile
 
 SHARED = ROOT.parent / "shared/data"
 NOW = datetime(2024, 2, 1, tzinfo=UTC)
@@ -164,7 +167,9 @@ def test_every_type_can_be_profiled(con, kind, values, exact_rows):
     column = table.column("v")
     assert len(values) == column.rows
     assert len([value for value in values if value == "NULL"]) == column.nulls
-    validator().validate({"tables": [json.loads(json.dumps(table.to_json(), allow_nan=False))], "overlaps": []})
+    validator().validate(
+        {"tables": [json.loads(json.dumps(table.to_json(), allow_nan=False))], "overlaps": [], "history": []}
+    )
     assert "<h2" in page([table])
 
 
@@ -324,6 +329,70 @@ def test_hidden_patterns_keep_few_marks(con):
     assert {"??", "a?a@a.a+"} == {count.value for count in column.text.patterns}
 
 
+CARDS = ("4111111111111111", "5555555555554444", "378282246310005", "6011000990139424")  # numbers for tests of tills
+IBANS = ("DE89370400440532013000", "GB82WEST12345698765432", "FR1420041010050500013M02606", "NO9386011117947")
+
+
+def in_fours(text: str, between: str = " ") -> str:
+    """Write a number as people do."""
+    return between.join(re.findall(".{1,4}", text))
+
+
+@pytest.mark.parametrize(
+    ("values", "kind", "what"),
+    [
+        (CARDS, "VARCHAR", "card number"),
+        (CARDS, "BIGINT", "card number"),
+        (CARDS, "DECIMAL(20,2)", "card number"),
+        (CARDS, "DOUBLE", "card number"),
+        ([*CARDS, None], "HUGEINT", "card number"),
+        ([f" {in_fours(card)}" for card in CARDS], "VARCHAR", "card number"),
+        ([in_fours(card, "-") for card in CARDS], "VARCHAR", "card number"),
+        ([*CARDS * 10, "unknown"], "VARCHAR", "card number"),
+        ([*CARDS, "unknown"], "VARCHAR", ""),
+        ([f"{int(card) + 1}" for card in CARDS], "BIGINT", ""),
+        ([f"{4_000_000_000_000 + at}" for at in range(200)], "BIGINT", ""),
+        (["4111111111111111.5"], "VARCHAR", ""),
+        (["-4111111111111111"], "BIGINT", ""),
+        (["٤١١١١١١١١١١١١١١١"], "VARCHAR", ""),
+        (IBANS, "VARCHAR", "IBAN"),
+        ([in_fours(iban.lower()) for iban in IBANS], "VARCHAR", "IBAN"),
+        ([iban[:-1] + "1" for iban in IBANS], "VARCHAR", ""),
+        (["AB12 words of some length"], "VARCHAR", ""),
+        ([None], "VARCHAR", ""),
+        ([], "BIGINT", ""),
+    ],
+)
+def test_check_digits_tell_card_numbers_and_ibans(con, values, kind, what):
+    """What is the number of a card or an account is proved, whatever its column is called, and no value shows."""
+    listed = ["NULL" if value is None else f"'{value}'" for value in values]
+    column = of_values(con, kind, *listed).column("v")
+    assert (what, f"looks like: {what}" if what else "") == (column.personal, column.masked)
+    told = json.dumps(TableProfile("t", 0, (column,)).to_json(), default=str) if what else ""
+    assert [] == [value for value in values if value and re.sub(r"[ -]", "", value) in re.sub(r"[ -]", "", told)]
+
+
+def test_a_number_of_a_card_or_an_account_in_free_text_is_hidden(con):
+    """A remark that holds one shows as hidden, wherever it stands in it; other long numbers show."""
+    told = [f"paid by {in_fours(IBANS[0])} on Monday", f"card {CARDS[0]}.", f"({IBANS[1]})"]
+    plain = ["order 4111111111111112 of Monday", "AB12 words of some length"]
+    for at, text in enumerate([*told, *plain]):
+        shown = of_values(con, "VARCHAR", f"'{text}'", "'a'", "'b'").column("v")
+        assert (at < len(told)) == (text not in [count.value for count in shown.top]), text
+
+
+def test_a_draft_classifies_what_check_digits_prove(tmp_path, monkeypatch):
+    """The contract that is drafted holds the classification, and neither text, page nor draft a number."""
+    rows = "".join(f"{at},{card},{iban}\n" for at, (card, iban) in enumerate(zip(CARDS, IBANS, strict=True)))
+    (tmp_path / "till.csv").write_text(f"id,paid_with,account\n{rows}")
+    said = run(tmp_path, "profile", "till.csv", "--html", "p.html", "--draft", "d.yaml", monkeypatch=monkeypatch)
+    assert (0, "") == (said.code, said.err)
+    draft = (tmp_path / "d.yaml").read_text()
+    assert ["card number", "IBAN"] == re.findall("classification: personal  # looks like: (.*)", draft)
+    everywhere = said.out + draft + (tmp_path / "p.html").read_text()
+    assert [] == [secret for secret in (*CARDS, *IBANS) if secret in everywhere]
+
+
 def judged(path: Path, table: TableProfile, accept: tuple[str, ...]) -> list[str]:
     """Draft a contract of a profile, and return what its standard and the file itself say against it."""
     draft = path.parent / "draft.odcs.yaml"
@@ -438,6 +507,10 @@ def test_a_draft_keeps_how_the_file_was_read(tmp_path, monkeypatch):
         (["gone.csv"], 1, "gone.csv: there is no such file"),
         (["notes.doc"], 1, "nothing tells the format"),
         (["empty.csv"], 1, "there is no complete row"),
+        (["two.csv"], 1, "Give `--read delimiter=…`"),
+        (["numbers.csv"], 1, "Give `--read header=true` or `--read header=false`"),
+        (["latin.csv"], 1, "Give `--read encoding=…`: perhaps cp1252"),
+        (["nul.csv"], 1, "give `--read encoding=utf-16-le` or `--read encoding=utf-16-be`"),
         (["broken.parquet"], 1, "the data cannot be read"),
         (["t.csv", "--mask", "emial"], 1, "Did you mean 'email'"),
         (["t.csv", "--read", "sep=;"], 2, "--read takes KEY=VALUE"),
@@ -453,6 +526,10 @@ def test_what_cannot_be_done_is_told(arguments, code, said, tmp_path, monkeypatc
     """Each mistake ends with its exit code and one message, and writes nothing."""
     (tmp_path / "t.csv").write_text("id,email\n1,x\n")
     (tmp_path / "empty.csv").write_text("")
+    (tmp_path / "two.csv").write_text("a;b,c\n1;2,3\n")
+    (tmp_path / "numbers.csv").write_text("1,2\n3,4\n")
+    (tmp_path / "latin.csv").write_bytes("n\né\n".encode("latin-1"))
+    (tmp_path / "nul.csv").write_bytes("n\ne\n".encode("utf-16-le"))
     (tmp_path / "broken.parquet").write_text("PAR1")
     (tmp_path / "notes.doc").write_text("x")
     (tmp_path / "there.yaml").write_text("mine")
@@ -460,6 +537,61 @@ def test_what_cannot_be_done_is_told(arguments, code, said, tmp_path, monkeypatc
     told = run(tmp_path, "profile", *arguments, monkeypatch=monkeypatch)
     assert (code, True) == (told.code, said in " ".join(told.err.split())), told.err
     assert before == {path: path.read_bytes() for path in tmp_path.iterdir()}
+
+
+@contextmanager
+def full_after(size: int) -> Iterator[None]:
+    """Let no file grow beyond so many bytes, as if the disk were full."""
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, limits[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+
+
+@pytest.mark.parametrize(
+    ("size", "said"),
+    [(1_000, "no temporary database can be made"), (40_000, "there is not enough room to profile this")],
+)
+def test_a_full_disk_is_told(size, said, tmp_path, monkeypatch):
+    """Without room for the temporary database nothing is written, nothing is left, and the message says what to do."""
+    (tmp_path / "work").mkdir()
+    (tmp_path / "temporary").mkdir()
+    (tmp_path / "work/t.csv").write_text("id,v\n" + "".join(f"{at},{at * 7919 % 100_003}\n" for at in range(60_000)))
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "temporary"))
+    with full_after(size):
+        told = run(tmp_path / "work", "profile", "t.csv", "--html", "p.html", monkeypatch=monkeypatch)
+    assert (2, "", True) == (told.code, told.out, said in told.err), told.err
+    assert "Let TMPDIR name a folder with more room" in told.err
+    assert [tmp_path / "work/t.csv"] == list((tmp_path / "work").iterdir())
+    assert [] == list((tmp_path / "temporary").iterdir())
+
+
+def test_no_temporary_folder_is_told(tmp_path, monkeypatch):
+    """A folder for temporary files that is not there, or is a file, ends with a message."""
+    (tmp_path / "t.csv").write_text("id\n1\n")
+    for folder in ("gone", "t.csv"):
+        monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / folder))
+        told = run(tmp_path, "profile", "t.csv", monkeypatch=monkeypatch)
+        assert (2, "", True) == (told.code, told.out, "no temporary folder can be made" in told.err)
+
+
+@pytest.mark.parametrize("there", [False, True])
+def test_a_page_is_written_whole_or_not_at_all(there, tmp_path, monkeypatch):
+    """When the disk is full an older page stays as it was; what is no file is not replaced by one."""
+    columns = [f"a_long_name_of_column_{at}" for at in range(40)]
+    (tmp_path / "t.csv").write_text("\n".join([",".join(columns), ",".join("1" for _ in columns)]) + "\n")
+    if there:
+        (tmp_path / "p.html").write_text("older")
+    os.mkfifo(tmp_path / "pipe")
+    before = sorted((path.name, path.is_file() and path.read_text()) for path in tmp_path.iterdir())
+    with full_after(20_000):
+        told = run(tmp_path, "profile", "t.csv", "--html", "p.html", monkeypatch=monkeypatch)
+    assert (2, "", "dataproducts: p.html cannot be written: File too large\n") == (told.code, told.out, told.err)
+    told = run(tmp_path, "profile", "t.csv", "--html", "pipe", monkeypatch=monkeypatch)
+    assert (2, "", True) == (told.code, told.out, "pipe is no file" in told.err)
+    assert before == sorted((path.name, path.is_file() and path.read_text()) for path in tmp_path.iterdir())
 
 
 class _Page(HTMLParser):

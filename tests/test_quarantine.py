@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import resource
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +12,10 @@ import duckdb
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from rich.cells import cell_len
 
+from dataproducts.cli.quarantine import _one_line
+from dataproducts.cli.show import row_line
 from dataproducts.errors import ConflictError, DeclarationError, RefusedError, UnknownNameError, UsageError
 from dataproducts.load import load_project
 from dataproducts.product import Column, OnFailure, Operator, Rule, RuleKind, Table, Threshold
@@ -260,6 +264,22 @@ def test_an_export_never_replaces_a_file(shop: Path) -> None:
         with pytest.raises(UsageError, match=said):
             write_out(shop, shop / file)
     assert "mine" == (shop / "rows.csv").read_text(encoding="utf-8")
+
+
+def test_an_export_that_fails_half_way_leaves_no_file(shop: Path) -> None:
+    """A disk that is full after some bytes is told; neither the file nor a part of it stays."""
+    rows = "".join(f"{at},nobody {at}\n" for at in range(5, 3000))
+    write_customers(shop, GOOD + rows)
+    build(shop, ORDERS)
+    there = sorted(shop.iterdir())
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100, limits[1]))
+    try:
+        with pytest.raises(UsageError, match=r"rows\.csv: the file cannot be written"):
+            write_out(shop, shop / "rows.csv")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert there == sorted(shop.iterdir())
 
 
 def test_an_unknown_table_is_suggested(shop: Path) -> None:
@@ -511,6 +531,7 @@ def test_commands_list_export_and_replay(shop: Path, monkeypatch: pytest.MonkeyP
     listed = run(shop, "quarantine", monkeypatch=monkeypatch)
     assert (0, "") == (listed.code, listed.err)
     assert "email.pattern" in listed.out
+    assert "  customers: customer_id=5, email='***'  (email.pattern)" in listed.out
     assert "nonsense" not in listed.out
     facts = json.loads(run(shop, "quarantine", "list", ORDERS, "--json", monkeypatch=monkeypatch).out)
     assert [("customers", 1, 2, 6, "***")] == [
@@ -526,6 +547,16 @@ def test_commands_list_export_and_replay(shop: Path, monkeypatch: pytest.MonkeyP
     odd = run(shop, "quarantine", "export", ORDERS, "more.csv", monkeypatch=monkeypatch)
     assert (2, "Traceback" in odd.err) == (odd.code, False)
     assert "has 2 tables" in odd.err
+
+
+def test_examples_are_printed_as_sql_has_them_within_the_terminal() -> None:
+    """NULL and true, not Python's None and True; a long row is cut, the names of the rules are not."""
+    row = {"id": None, "paid": True, "name": "O'Neil\n", "tags": [None, {"a": 1.5}]}
+    assert "id=NULL, paid=true, name='O''Neil\ufffd', tags=[NULL, {'a': 1.5}]" == row_line(row)
+    assert "  t: a='x'  (r)" == _one_line("  t: a='x'", "  (r)", 80).plain
+    assert f"{'x' * 74}…  (r)" == _one_line("x" * 100, "  (r)", 80).plain
+    assert (80, True) == (cell_len(line := _one_line("大" * 100, "  (r)", 80).plain), line.endswith("…  (r)"))
+    assert (80, "…") == (len(line := _one_line("x" * 100, f"  ({'r' * 100})", 80).plain), line[-1])
 
 
 # Splitting

@@ -44,8 +44,18 @@ OUTCOMES = (
     outcome("daily", partition="2024-01-02", **FAILED),
     outcome("odd", observed=float("nan"), sample=({"x": float("inf")},), passed=False),
 )
+ASIDE_ROWS = {"id.range": ({"id": 7, "email": "***", "x": float("nan")},)}
 TABLE = JudgedTable(
-    "orders", OUTCOMES, namespace="file", dataset="data/orders", columns=(("id", "BIGINT"),), rows=9, alias="s/o.orders"
+    "orders",
+    OUTCOMES,
+    namespace="file",
+    dataset="data/orders",
+    columns=(("id", "BIGINT"),),
+    rows=9,
+    alias="s/o.orders",
+    quarantined_rows=3,
+    quarantined={"id.range": 2, "id.outliers": 2},
+    quarantined_sample=ASIDE_ROWS,
 )
 RESULTS = Results("s/o", "refused", NOW, (TABLE,), run="0b5f8e5a-0000-4000-8000-000000000000")
 
@@ -142,6 +152,18 @@ def test_junit_tells_failure_from_error_from_warning_from_skipped():
     assert wanted_facts == {name: facts[name] for name in wanted_facts}
 
 
+def test_junit_tells_what_was_set_aside():
+    """The rows of a rule stand in its case; those in all, and of a policy that is no rule, in the suite."""
+    text = as_junit([RESULTS])
+    out = junit(text)["s/o.orders", "id.range"].findtext("system-out")
+    assert "quarantined_rows: 2\n" in out
+    assert "quarantined: id=7, email=***, x=nan\n" in f"{out}\n"
+    assert "quarantined" not in junit(text)["s/o.orders", "loose"].findtext("system-out")
+    told = {one.get("name"): one.get("value") for one in ET.fromstring(text.encode()).iter("property")}  # noqa: S314
+    assert ("3", "2") == (told["quarantined_rows"], told["quarantined.id.outliers"])
+    assert "quarantined.id.range" not in told
+
+
 def test_what_was_never_judged_is_not_green():
     """A product that could not be built has no results: its suite holds an error that says why."""
     text = as_junit([Results("s/o", "refused", NOW, reason="crm.csv: there is no such file")])
@@ -159,6 +181,8 @@ def test_json_is_what_its_schema_says():
     described = schema["properties"]["results"]["items"]["properties"]["tables"]["items"]["properties"]
     assert described.keys() == table.keys()
     assert described["rules"]["items"]["properties"].keys() == table["rules"][0].keys()
+    assert (3, {"id.range": 2, "id.outliers": 2}) == (table["quarantined_rows"], table["quarantined"])
+    assert {"id.range": [{"id": 7, "email": "***", "x": "nan"}]} == table["quarantined_sample"]
 
 
 def test_openlineage_events_follow_the_specification():
@@ -177,6 +201,7 @@ def test_openlineage_events_follow_the_specification():
     assert (9, {"id": {"nullCount": 0}}) == (metrics["rowCount"], metrics["columnMetrics"])
     told = {one["name"]: one for one in dataset["inputFacets"]["dataQualityAssertions"]["assertions"]}
     assert "prose" not in told  # nobody asserts what nobody judges
+    assert (2, 0) == tuple(told[name]["params"]["quarantinedRows"] for name in ("id.range", "loose"))
     assert ("not_null", True, "error", "id") == tuple(
         told["id.required"][key] for key in ("assertion", "success", "severity", "column")
     )
@@ -314,6 +339,32 @@ def test_build_and_results_tell_what_a_release_rests_on(command, shop):
     assert (3, rules) == (back[0]["release"], back[1])
 
 
+def test_what_was_set_aside_is_told_wherever_results_are(command, shop):
+    """Of a build, refused or not, of a release and of a check of it: how many rows, and by which rules."""
+    write_customers(shop, "1,a@x.org\n2,nonsense\n3,no\n4,d@x.org\n")
+
+    def told(text):
+        found = {table["table"]: table for one in json.loads(text)["results"] for table in one["tables"]}
+        return found["customers"]["quarantined_rows"], found["customers"]["quarantined"]
+
+    expected = (2, {"email.pattern": 2})
+    assert 1 == command("build", ORDERS, "--report", "json=r.json").code  # orders of customers that are not there
+    assert expected == told((shop / "r.json").read_text(encoding="utf-8"))
+    edit(
+        shop / "assets/shop/orders/contracts/orders.odcs.yaml",
+        "        relationships: [{to: customers.customer_id}]\n",
+        "",
+    )
+    assert 0 == command("build", ORDERS, "--report", "json=r.json").code
+    assert expected == told((shop / "r.json").read_text(encoding="utf-8"))
+    assert expected == told(command("results", ORDERS, "--json").out)
+    assert "  email.pattern: 2 rows quarantined\n" in command("results", ORDERS).out
+    assert 0 == command("check", ORDERS, "--report", "json=r.json", "--report", "junit=r.xml").code
+    assert expected == told((shop / "r.json").read_text(encoding="utf-8"))
+    case = junit((shop / "r.xml").read_text(encoding="utf-8"))[f"{ORDERS}.customers", "email.pattern"]
+    assert "quarantined_rows: 2" in case.findtext("system-out").splitlines()
+
+
 def test_a_refused_build_is_reported(command, shop):
     """What refused the product, and what was not built because of it, are failures and errors in the report."""
     edit(shop / CUSTOMERS, "onFailure, value: quarantine", "onFailure, value: refuse")
@@ -359,6 +410,6 @@ def test_samples_that_look_alike_are_shown_once(capsys):
     """Masked rows repeat: one line tells how many there are."""
     rows = ({"email": "***"},) * 3 + ({"email": None},)
     print_samples([outcome("r", sample=rows, **FAILED)])
-    assert ["  r: rejected rows, for instance", "    email=*** (3 alike)", "    email=None"] == (
+    assert ["  r: rejected rows, for instance", "    email='***' (3 alike)", "    email=NULL"] == (
         capsys.readouterr().out.splitlines()
     )

@@ -79,9 +79,10 @@ def test_the_same_rows_are_read_however_they_are_written(con, tmp_path, text, en
 def test_an_ambiguous_date_is_an_error_with_the_column_and_examples(con, tmp_path):
     """If day and month could be swapped in every row, somebody must say which is which."""
     write(tmp_path, "a.csv", "id,day\n1,04/09/2012\n2,05/10/2012\n")
-    with pytest.raises(SourceError, match=r"column 'day' .*'04/09/2012', '05/10/2012'.*dateFormat.*%d/%m/%Y") as error:
+    with pytest.raises(SourceError, match=r"column 'day' .*'99/99/9999'.*dateFormat.*%d/%m/%Y") as error:
         read(con, tmp_path, "a.csv")
     assert "'%m/%d/%Y'" in str(error.value)
+    assert "04/09/2012" not in str(error.value)  # it may be a day of birth
 
 
 @pytest.mark.parametrize(
@@ -208,11 +209,71 @@ def test_declared_null_values_and_delimiter_are_used(con, tmp_path):
 def test_declared_types_that_do_not_fit_are_refused_without_showing_values(con, tmp_path):
     """The shape of the misfits is told, not a value that could be somebody's name."""
     write(tmp_path, "a.csv", "id,x\n1,Ann 12\n2,3\n")
-    with pytest.raises(SourceError, match=r"1 values of column 'x' are no INTEGER; they look like 'aaa 99'") as error:
+    with pytest.raises(
+        SourceError, match=r"1 value of column 'x' is no INTEGER, at .*/a\.csv:2\. Found: 'aaa 99'"
+    ) as error:
         read(con, tmp_path, "a.csv", columns={"x": "INTEGER"})
     assert "Ann" not in str(error.value)
+    assert "Expected: a whole number such as 42. Mend the file, or declare" in str(error.value)
     with pytest.raises(SourceError, match=r"`columns` names 'y'"):
         read(con, tmp_path, "a.csv", columns={"y": "INTEGER"})
+
+
+@pytest.mark.parametrize(
+    ("text", "settings", "said"),
+    [
+        (
+            'id,x\n1,"a\nb"\n\n2,x\n3,x\n',
+            {"columns": {"id": "INTEGER", "x": "DOUBLE"}},
+            r"3 values .*instance at \S+csv:2\.",
+        ),
+        ("id,x\n1,2\nid,x\n", {"columns": {"id": "BIGINT"}}, r"1 value .*, at \S+/a\.csv:3\. Found: 'aa'"),
+        (
+            "id,x\n1,31.12.2024\n",
+            {"columns": {"x": "DATE"}},
+            "2024-01-31 in ISO 8601. Declare `dateFormat`, mend the file",
+        ),
+        (
+            "id,x\n1,2024-12-31\n",
+            {"columns": {"x": "DATE"}, "dateFormat": "dd.MM.yyyy"},
+            r"'9999-99-99' .*a date like %d\.%m\.%Y\. Mend the file",
+        ),
+        ("id,x\n1,maybe\n", {"columns": {"x": "BOOLEAN"}}, "Expected: true or false"),
+        ("Größe,x\n\N{NO-BREAK SPACE}ä1 ,y\n", {"columns": {"Größe": "TINYINT"}}, r"'Größe' .*a\.csv:2\. Found: 'a9'"),
+    ],
+    ids=["several lines", "header again", "date", "layout", "boolean", "unicode"],
+)
+def test_a_misfit_is_told_with_its_place_and_what_was_expected(con, tmp_path, text, settings, said):
+    """Lines count as an editor counts them; a name in the header is no value."""
+    write(tmp_path, "a.csv", text)
+    with pytest.raises(SourceError, match=said):
+        read(con, tmp_path, "a.csv", **settings)
+
+
+def test_a_misfit_is_found_in_the_file_that_holds_it(con, tmp_path):
+    """Of several files, of several encodings, the right one is named; JSON has no lines to name."""
+    write(tmp_path, "in/a.csv", "id;x\n1;2\n", "utf-16")
+    write(tmp_path, "in/b.csv", "x,id\nfünf,1\n", "utf-8")
+    with pytest.raises(SourceError, match=r"1 value of column 'x' is no INTEGER, at \S+/in/b\.csv:2\. Found: 'aaaa'"):
+        read(con, tmp_path, "in", format="csv", columns={"x": "INTEGER"})
+    write(tmp_path, "c.json", '[{"x": "1"}, {"x": "Ann"}]')
+    with pytest.raises(SourceError, match=r"1 value of column 'x' is no INTEGER\. Found: 'aaa' "):
+        read(con, tmp_path, "c.json", columns={"x": "INTEGER"})
+
+
+def test_letters_of_a_layout_that_mean_nothing_are_told(con, tmp_path):
+    """`DD/MM/YYYY` would fit no value: the right letters are shown."""
+    write(tmp_path, "a.csv", "id,day\n1,04/09/2012\n")
+    with pytest.raises(SourceError, match=r"`dateFormat` 'DD/MM/YYYY' has letters .* like dd/MM/yyyy"):
+        read(con, tmp_path, "a.csv", dateFormat="DD/MM/YYYY")
+
+
+def test_zones_are_read_however_they_are_written(con, tmp_path):
+    """Z, as ISO 8601 writes it, is a zone of a layout like any other."""
+    write(tmp_path, "a.csv", "id,at\n1,2024-01-02T03:04:05Z\n2,2024-01-02T05:04:05+0200\n")
+    con.execute("SET TimeZone = 'UTC'")
+    moments = read(con, tmp_path, "a.csv", timestampFormat="yyyy-MM-ddTHH:mm:ssXXX")[1]
+    assert [(1, datetime(2024, 1, 2, 3, 4, 5)), (2, datetime(2024, 1, 2, 3, 4, 5))] == moments  # noqa: DTZ001
 
 
 def test_whole_numbers_and_decimals_lose_nothing(con, tmp_path):
@@ -280,7 +341,7 @@ def test_a_broken_file_is_an_error_of_the_source(con, tmp_path):
 @pytest.mark.parametrize(
     ("settings", "why"),
     [
-        ({"path": "no.csv"}, r"no file or folder 'no\.csv'.*set `path`"),
+        ({"path": "no.csv"}, r"no file or folder 'no\.csv'.*correct `path`"),
         ({"path": "*.none"}, "no file matches"),
         ({"path": "empty", "format": "csv"}, "no csv file is in the folder"),
         ({"path": "empty"}, "Declare `format`"),
@@ -331,6 +392,8 @@ def test_formats_of_the_standard_become_those_of_the_engine():
     """ODCS writes formats as Java does."""
     assert strptime_format("yyyy-MM-dd'T'HH:mm:ss.SSS") == "%Y-%m-%dT%H:%M:%S.%g"
     assert strptime_format("d/M/yy") == "%-d/%-m/%y"
+    assert strptime_format("EEE, dd MMM uuuu 'o''clock' h:mm a") == "%a, %d %b %Y o'clock %-I:%M %p"
+    assert (strptime_format("i32 yy", strict=True), strptime_format("i32 yy")) == ("", "i32 %y")
     assert strptime_format("%d.%m.%Y") == "%d.%m.%Y"
 
 

@@ -169,6 +169,20 @@ def test_code_version_ignores_comments_and_layout():
     assert len(version) == 16
 
 
+def test_code_version_follows_imports_of_the_project(tmp_path):
+    """A module of the project that a Python transform imports is part of its code; an installed one is not."""
+    (tmp_path / "assets/retail/shop/transforms").mkdir(parents=True)
+    (tmp_path / "money.py").write_text("rate = 1\n", encoding="utf-8")
+    text = "import duckdb\nimport money\ndef t(orders):\n    return orders\n"
+    transform = python(text, tmp_path / "assets/retail/shop/transforms")
+    before = code_version(transform)
+    (tmp_path / "money.py").write_text("rate = 1  # for one\n", encoding="utf-8")
+    assert before == code_version(transform)
+    (tmp_path / "money.py").write_text("rate = 2\n", encoding="utf-8")
+    assert before != code_version(transform)
+    assert code_version(python("import duckdb\n")) == code_version(python("import duckdb # it", transform.path.parent))
+
+
 def test_sql_is_staged_in_contract_order_and_type(con):
     """Columns are taken by name, and integers are widened to what the contract says."""
     made = table(sql("SELECT sum(amount) AS spent, household FROM purchases GROUP BY ALL -- note"), household="BIGINT")

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import sys
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from dataproducts.cli.project import open_project, upstream_first
+from dataproducts.cli.project import NamedObjects, open_project, upstream_first
 from dataproducts.cli.reports import (
     DATA_DOCS,
     REPORTS,
@@ -19,16 +20,18 @@ from dataproducts.cli.reports import (
     release_results,
     write,
 )
-from dataproducts.cli.show import console, mark, print_json
-from dataproducts.cli.verdicts import pass_grid, print_samples, rule_grid, summary
-from dataproducts.errors import DeclarationError, UsageError
+from dataproducts.cli.show import console, mark, outcome_stands, print_json
+from dataproducts.cli.verdicts import pass_grid, print_aside, print_samples, rule_grid, summary
+from dataproducts.errors import DeclarationError, UsageError, suggest
+from dataproducts.product import TableRef
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from dataproducts.cli.project import Project
     from dataproducts.declare.clauses import ClauseLine
     from dataproducts.product import DataProduct
+    from dataproducts.reports.results import Results
     from dataproducts.verdict import RuleResult, Verdict
 
 AS_JSON = click.option("--json", "as_json", is_flag=True, help="Print the facts as JSON.")
@@ -74,7 +77,8 @@ def validate(
         )
     else:
         for product in products:
-            _print_clauses(product, lines[product.address], everything=clauses)
+            faulty = any(_lies_in(project, fault.path, product.folder) for fault in faults)
+            _print_clauses(product, lines[product.address], everything=clauses, faulty=faulty)
         if not faults:
             console().print(f"[green]✓[/] {len(products)} product(s) are valid")
     if faults:
@@ -123,14 +127,15 @@ def _clauses_json(product: DataProduct, lines: Sequence[ClauseLine]) -> dict[str
     }
 
 
-def _print_clauses(product: DataProduct, lines: Sequence[ClauseLine], *, everything: bool) -> None:
+def _print_clauses(product: DataProduct, lines: Sequence[ClauseLine], *, everything: bool, faulty: bool) -> None:
     from dataproducts.declare.clauses import share_enforced  # noqa: PLC0415 - see validate
 
     promises = [line for line in lines if not line.informative]
     states = ("enforced", "monitored", "declared-only")
     told = ", ".join(f"{sum(line.state == state for line in promises)} {state}" for state in states)
     out = console()
-    out.print(f"[bold]{product.address}[/] ({product.status}): {share_enforced(lines):.0%} of its promises enforced")
+    of_what = "what can be read of its promises" if faulty else "its promises"
+    out.print(f"[bold]{product.address}[/] ({product.status}): {share_enforced(lines):.0%} of {of_what} enforced")
     out.print(f"  {told}, {len(lines) - len(promises)} clauses that promise nothing")
     shown = [line for line in lines if everything or (line.state == "declared-only" and not line.informative)]
     for line in shown:
@@ -209,43 +214,67 @@ def check(
     A file needs no project: CSV, Parquet or JSON, any contract. Nothing is written.
     """
     wanted = parse_reports(reports)
-    if contract is not None:
-        from dataproducts.check import check_file  # noqa: PLC0415 - nothing of a project is needed
-
-        at = now.replace(tzinfo=UTC) if now else datetime.now(UTC)
+    show = _print_verdicts_json if as_json else _print_verdicts
+    verdicts: Mapping[str, Verdict] = {}
+    with outcome_stands(lambda: not _passed(verdicts)):
         with documented(data_docs):
-            verdict = check_file(Path(target), contract, table=table, now=at, others=_files(others))
-        verdicts = {verdict.table: verdict}
+            if contract is not None:
+                verdicts, results = _judge_file(obj[0], Path(target), contract, table=table, now=now, given=others)
+            elif now or table or others:
+                raise UsageError(
+                    "--now, --table and --with are for files: a release is judged whole, by the project's clock"
+                )
+            else:
+                verdicts, results = _judge_release(obj, target)
+            show(verdicts, explain=explain)
         if wanted:
-            write(wanted, file_results(Path(target), contract, verdict.table, verdict.results, rows=verdict.rows))
-    else:
-        if Path(target).is_file():
-            raise UsageError(f"{target} is a file: say which contract judges it with --contract FILE")
-        from dataproducts.recheck import recheck  # noqa: PLC0415 - opens the ledger: not for files
+            write(wanted, results())
+    sys.exit(0 if _passed(verdicts) else 1)
 
-        if now or table or others:
-            raise UsageError(
-                "--now, --table and --with are for files: a release is judged whole, by the project's clock"
-            )
-        project = open_project(obj[0], environment=obj[1])
-        warehouse, product = project.warehouse(), project.product(target)
-        with documented(data_docs):
-            verdicts = recheck(warehouse, product)
-        if wanted:
-            found = {name: verdict.results for name, verdict in verdicts.items()}
-            write(wanted, release_results(warehouse, product.address, found))
-    if as_json:
-        _print_verdicts_json(verdicts, explain=explain)
-    else:
-        _print_verdicts(verdicts, explain=explain)
-    sys.exit(0 if all(verdict.passed for verdict in verdicts.values()) else 1)
+
+_Judged = tuple["Mapping[str, Verdict]", "Callable[[], Sequence[Results]]"]  # and what a report of it would say
+
+
+def _judge_file(
+    start: Path, path: Path, contract: Path, *, table: str | None, now: datetime | None, given: Sequence[str]
+) -> _Judged:
+    from dataproducts.check import check_file  # noqa: PLC0415 - nothing of a project is needed
+
+    others = _files(given)
+    _require_readers(others, contract, table)
+    at = now.replace(tzinfo=UTC) if now else datetime.now(UTC)
+    verdict = check_file(path, contract, table=table, now=at, others=others, custom=NamedObjects(start))
+    results = partial(file_results, path, contract, verdict)
+    return {verdict.table: verdict}, results
+
+
+def _judge_release(obj: tuple[Path, str | None], target: str) -> _Judged:
+    from dataproducts.sources.files import format_of  # noqa: PLC0415 - reads files: not for validate
+
+    if Path(target).is_file() or format_of(target):
+        raise UsageError(f"{target} is a file: say which contract judges it with --contract FILE")
+    from dataproducts.recheck import recheck  # noqa: PLC0415 - opens the ledger: not for files
+
+    project = open_project(obj[0], environment=obj[1])
+    warehouse, product = project.warehouse(), project.product(target)
+    verdicts = recheck(warehouse, product)
+    found = {name: verdict.results for name, verdict in verdicts.items()}
+    return verdicts, partial(release_results, warehouse, product.address, found)
+
+
+def _passed(verdicts: Mapping[str, Verdict]) -> bool:
+    return all(verdict.passed for verdict in verdicts.values())
 
 
 def _print_verdicts_json(verdicts: Mapping[str, Verdict], *, explain: bool) -> None:
     facts: dict[str, Any] = {
-        "passed": all(verdict.passed for verdict in verdicts.values()),
+        "passed": _passed(verdicts),
         "tables": {name: [result_json(result) for result in v.results] for name, v in verdicts.items()},
         "quarantined": {name: dict(verdict.quarantined) for name, verdict in verdicts.items()},
+        "quarantined_sample": {
+            name: {rule: list(rows) for rule, rows in verdict.quarantined_sample.items()}
+            for name, verdict in verdicts.items()
+        },
     }
     if explain:
         facts["passes"] = {
@@ -264,13 +293,11 @@ def _print_verdicts(verdicts: Mapping[str, Verdict], *, explain: bool) -> None:
         out.print(rule_grid(name, verdict.results))
         print_samples(verdict.results)
         out.print(summary(verdict.results))
-        for rule, count in verdict.quarantined.items():
-            rows = "1 row" if count == 1 else f"{count:,} rows"
-            out.print(f"  {rule}: {rows} would be quarantined, the others were judged")
+        said = "would be quarantined, the others were judged"
+        print_aside(verdict.quarantined, verdict.quarantined_sample, said=said)
         if explain:
             out.print(pass_grid(name, verdict.passes))
-    passed = all(verdict.passed for verdict in verdicts.values())
-    out.print("[green]good[/]" if passed else "[red]refused[/]")
+    out.print("[green]good[/]" if _passed(verdicts) else "[red]refused[/]")
 
 
 def _files(given: Sequence[str]) -> dict[str, Path]:
@@ -278,7 +305,40 @@ def _files(given: Sequence[str]) -> dict[str, Path]:
     pairs = [text.partition("=") for text in given]
     if any(not name or not path for name, _, path in pairs):
         raise UsageError("--with takes TABLE=FILE, such as --with customers=customers.csv")
-    return {name: Path(path) for name, _, path in pairs}
+    files = {name: Path(path) for name, _, path in pairs}
+    if len(files) < len(pairs):
+        raise UsageError("--with names a table twice: give one file, folder or glob for each")
+    return files
+
+
+def _require_readers(others: Mapping[str, Path], contract: Path, table: str | None) -> None:
+    """Refuse a file for a table that no rule reads, for the one that does would be judged without it.
+
+    A query that cannot be read may read any table: the verdict tells what is wrong with it.
+
+    Raises: UsageError, with the nearest name; DeclarationError, if the contract is faulty.
+    """
+    if not others:
+        return
+    from dataproducts.load import load_contract  # noqa: PLC0415 - as check_file
+    from dataproducts.rules.confine import table_names  # noqa: PLC0415 - as above
+    from dataproducts.rules.reads import queries_of  # noqa: PLC0415 - as above
+
+    read: set[str] = set()
+    for judged in (one for one in load_contract(contract) if table in (None, one.name)):
+        for rule in judged.rules:
+            if isinstance(to := rule.params.get("to"), TableRef):
+                read.add(to.table)
+            try:
+                queried = {name for query in queries_of(rule, judged) for name in table_names(query)}
+            except UsageError:
+                return
+            read |= {name for name in queried if name.lower() != judged.name.lower()}
+    known = {name.lower() for name in read}
+    for name in others:
+        if name.lower() not in known:
+            hint = suggest(name, sorted(read)) if read else " They read no other table: leave --with out."
+            raise UsageError(f"--with {name}: no rule of {contract} reads a table of that name.{hint}")
 
 
 def result_json(result: RuleResult) -> dict[str, Any]:

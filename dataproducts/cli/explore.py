@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import tempfile
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
-from rich.markup import escape
 
 from dataproducts.cli.declare import AS_JSON
-from dataproducts.cli.show import console, grid, print_json
-from dataproducts.cli.targets import Asked, masks_of, open_targets
+from dataproducts.cli.show import console, print_json
+from dataproducts.cli.targets import Asked, masks_of, open_kept, open_targets
 from dataproducts.errors import SourceError, StoreError, UnknownNameError, UsageError, first_line
 
 if TYPE_CHECKING:
@@ -21,10 +21,27 @@ if TYPE_CHECKING:
     import duckdb
 
     from dataproducts.cli.targets import Target
-    from dataproducts.profile.model import ColumnProfile, Count, Overlap, TableProfile
+    from dataproducts.profile.model import Overlap, TableProfile
 
 _MEMORY = "2GB"
-_JOINS = 12
+_ROOM = "Let TMPDIR name a folder with more room"
+
+
+@dataclass(frozen=True, slots=True)
+class _Options:
+    """The options of `profile`, as click gives them."""
+
+    contract: Path | None
+    table: str | None
+    readings: tuple[str, ...]
+    masked: tuple[str, ...]
+    shown: tuple[str, ...]
+    history: bool
+    limit: int
+    html: Path | None
+    draft: Path | None
+    accept: tuple[str, ...]
+    as_json: bool
 
 
 @click.command(short_help="Look at files, sources and released tables.")
@@ -37,69 +54,98 @@ _JOINS = 12
 @click.option("--html", type=click.Path(path_type=Path, dir_okay=False), help="Write a page with plots to this file.")
 @click.option("--draft", type=click.Path(path_type=Path, allow_dash=True), help="Write a contract; - prints it.")
 @click.option("--accept", multiple=True, metavar="COLUMN", help="Draft this column's proposals as promises.")
+@click.option("--history", is_flag=True, help="Show what is kept of each release instead, and read no row.")
+@click.option("--limit", type=click.IntRange(min=1), default=20, show_default=True, help="Of how many releases.")
 @AS_JSON
 @click.pass_obj
-def profile(
-    obj: tuple[Path, str | None],
-    targets: tuple[str, ...],
-    *,
-    contract: Path | None,
-    table: str | None,
-    readings: tuple[str, ...],
-    masked: tuple[str, ...],
-    shown: tuple[str, ...],
-    html: Path | None,
-    draft: Path | None,
-    accept: tuple[str, ...],
-    as_json: bool,
-) -> None:
+def profile(obj: tuple[Path, str | None], /, targets: tuple[str, ...], **given: Any) -> None:
     """Profile files, released tables (DOMAIN/PRODUCT.TABLE) and sources (DOMAIN/PRODUCT.TABLE@SERVER).
 
     Types, nulls, distinct values, bounds, patterns, candidate keys; of several targets, how they could be joined.
     Nothing of the data is changed. Columns that look personal show no value.
+    With --history, what the ledger keeps of released tables, release by release.
     """
     from dataproducts.profile.files import parse_settings  # noqa: PLC0415 - only here: no other command profiles
 
-    _judge_options(draft, accept, as_json=as_json)
-    asked = Asked(contract, table, parse_settings(readings), frozenset(masked), frozenset(shown))
+    options = _Options(**given)
+    _judge_options(options)
+    asked = Asked(
+        options.contract,
+        options.table,
+        parse_settings(options.readings),
+        frozenset(options.masked),
+        frozenset(options.shown),
+    )
+    if options.history:
+        _show_history(obj, targets, asked, options)
+    else:
+        _show_profiles(obj, targets, asked, options)
+
+
+def _show_profiles(obj: tuple[Path, str | None], targets: Sequence[str], asked: Asked, options: _Options) -> None:
+    from dataproducts.cli.profiles import print_overlaps, print_profile  # noqa: PLC0415 - see profile
+
     with _session() as con:
         opened = open_targets(con, obj, targets, asked)
         tables = [_profiled(con, target, asked) for target in opened]
-        _judge_names(tables, [*masked, *shown, *(name for name in accept if name != "*")])
+        known = {column.name for found in tables for column in found.columns}
+        _judge_names(known, [*options.masked, *options.shown, *(name for name in options.accept if name != "*")])
         joined = _joined(con, tables, opened)
+    html, draft = options.html, options.draft
     if html is not None:
         from dataproducts.profile.html import page  # noqa: PLC0415 - as above
 
         _write(html, page(tables, joined), mode="w")
     if draft is not None:
-        text = _drafted(tables, opened, joined, asked, accept)
+        text = _drafted(tables, opened, joined, asked, options.accept)
         if str(draft) == "-":
             click.echo(text, nl=False)
             return
         _write(draft, text, mode="x")
-    if as_json:
-        print_json({"tables": [found.to_json() for found in tables], "overlaps": [o.to_json() for o in joined]})
+    if options.as_json:
+        print_json({"tables": [t.to_json() for t in tables], "overlaps": [o.to_json() for o in joined], "history": []})
         return
     for found in tables:
-        _print_table(found)
-    _print_overlaps(joined)
+        print_profile(found)
+    print_overlaps(joined)
     for path in (html, draft):
         if path is not None:
             console().print(f"[green]✓[/] wrote {path}")
 
 
-def _judge_options(draft: Path | None, accept: Sequence[str], *, as_json: bool) -> None:
-    if accept and draft is None:
+def _show_history(obj: tuple[Path, str | None], targets: Sequence[str], asked: Asked, options: _Options) -> None:
+    from dataproducts.cli.profiles import print_kept  # noqa: PLC0415 - see profile
+
+    with _session() as con:
+        tables = open_kept(con, obj, targets, asked, limit=options.limit)
+    _judge_names({name for table in tables for name in table.columns}, [*options.masked, *options.shown])
+    if options.html is not None:
+        from dataproducts.profile.html import history_page  # noqa: PLC0415 - see profile
+
+        _write(options.html, history_page(tables), mode="w")
+    if options.as_json:
+        print_json({"tables": [], "overlaps": [], "history": [table.to_json() for table in tables]})
+        return
+    for table in tables:
+        print_kept(table)
+    if options.html is not None:
+        console().print(f"[green]✓[/] wrote {options.html}")
+
+
+def _judge_options(options: _Options) -> None:
+    draft = options.draft
+    if options.history and (draft or options.contract or options.table or options.readings):
+        raise UsageError("--history is of released tables: --contract, --table, --read and --draft are for rows")
+    if options.accept and draft is None:
         raise UsageError("--accept says what a draft promises: add --draft FILE")
-    if str(draft) == "-" and as_json:
+    if str(draft) == "-" and options.as_json:
         raise UsageError("--draft - and --json both print to the terminal: name a file for the draft")
     if draft is not None and str(draft) != "-" and draft.exists():
         raise UsageError(f"{draft} exists, and may have been edited: name another file, or delete it first")
 
 
-def _judge_names(tables: Sequence[TableProfile], names: Sequence[str]) -> None:
+def _judge_names(known: set[str], names: Sequence[str]) -> None:
     """Refuse names of columns that no target has: a misspelt --mask would show what it was to hide."""
-    known = {column.name for table in tables for column in table.columns}
     for name in names:
         if name not in known:
             raise UnknownNameError("column", name, known)
@@ -110,11 +156,15 @@ def _session() -> Iterator[duckdb.DuckDBPyConnection]:
     """A database on disk that lives as long as the command, so that memory stays bounded."""
     import duckdb  # noqa: PLC0415 - the other commands open their own
 
-    with tempfile.TemporaryDirectory() as folder:
+    try:
+        temporary = tempfile.TemporaryDirectory()
+    except OSError as error:
+        raise StoreError(f"no temporary folder can be made: {error}. {_ROOM}") from error
+    with temporary as folder:
         try:
             con = duckdb.connect(f"{folder}/profile.duckdb")
         except duckdb.Error as error:  # the disk is full, for instance
-            raise StoreError(f"{folder}: no temporary database can be made: {first_line(error)}") from error
+            raise StoreError(f"no temporary database can be made: {first_line(error)}. {_ROOM}") from error
         with con:
             con.execute("SET TimeZone = 'UTC'")
             con.execute(f"SET memory_limit = '{_MEMORY}'")
@@ -122,6 +172,10 @@ def _session() -> Iterator[duckdb.DuckDBPyConnection]:
             try:
                 yield con
             except duckdb.Error as error:
+                if folder in str(error) or isinstance(error, duckdb.OutOfMemoryException):
+                    raise StoreError(
+                        f"there is not enough room to profile this: {first_line(error)}. {_ROOM}"
+                    ) from error
                 raise SourceError(f"the data cannot be read: {first_line(error)}") from error
 
 
@@ -159,6 +213,8 @@ def _drafted(
 
 def _write(path: Path, text: str, *, mode: str) -> None:
     """Write a whole file or none: what is there under the name is replaced only by a finished page."""
+    if path.exists() and not path.is_file():  # a device or a pipe would be replaced by a file
+        raise UsageError(f"{path} is no file, and cannot be replaced by one")
     temporary = path.parent / f".{path.name}.tmp"
     try:
         temporary.write_text(text, encoding="utf-8")
@@ -170,114 +226,6 @@ def _write(path: Path, text: str, *, mode: str) -> None:
     except OSError as error:
         temporary.unlink(missing_ok=True)
         raise UsageError(f"{path} cannot be written: {error.strerror}") from error
-
-
-def _print_table(table: TableProfile) -> None:
-    from dataproducts.profile.notes import short  # noqa: PLC0415 - see profile
-    from dataproducts.profile.plots import share_text  # noqa: PLC0415 - see profile
-
-    out = console()
-    rows, columns = _counted(table.rows, "row"), _counted(len(table.columns), "column")
-    out.print(f"[bold]{escape(table.name)}[/]: {rows}, {columns}")
-    cells = [
-        (
-            short(column.name, 20),
-            short(_type(column), 14),
-            share_text(column.share(column.nulls) or 0.0) if column.nulls else "",
-            _count(column, column.distinct),
-            short(_value(column, column.minimum), 14),
-            short(_value(column, column.maximum), 14),
-        )
-        for column in table.columns
-    ]
-    out.print(grid(("column", "type", "null", "distinct", "smallest", "largest"), cells, right=(2, 3)))
-    _print_more(table)
-    out.print()
-
-
-def _print_more(table: TableProfile) -> None:
-    """Numbers with their quantiles, text with its patterns, keys, and what stands out."""
-    from dataproducts.profile.notes import short  # noqa: PLC0415 - see profile
-
-    out = console()
-    numbers = [column for column in table.columns if column.mean is not None]
-    if numbers:
-        rows = [(short(c.name, 20), *map(_brief, (c.mean, *c.quantiles)), _outliers(c)) for c in numbers]
-        out.print()
-        out.print(grid(("numbers", "mean", "5%", "25%", "50%", "75%", "95%", "outliers"), rows, right=range(1, 8)))
-    texts = [column for column in table.columns if column.text and column.values]
-    if texts:
-        rows = [(short(c.name, 20), _often(c.top), _often(c.text.patterns if c.text else ())) for c in texts]
-        out.print()
-        out.print(grid(("text", "most frequent", "patterns"), rows))
-    if table.keys or table.notes:
-        out.print()
-    for key in table.keys:
-        out.print(f"candidate key: {' with '.join(key)}", markup=False)
-    notes = [*table.notes, *(f"{c.name}: {note}" for c in table.columns for note in c.notes)]
-    notes += [f"{c.name}: values hidden, {c.masked}" for c in table.columns if c.masked]
-    notes += [f"{c.name}: {', '.join(c.approximate)} estimated" for c in table.columns if c.approximate]
-    for note in notes:
-        out.print(f"  · {note}", markup=False)
-
-
-def _print_overlaps(joined: Sequence[Overlap]) -> None:
-    from dataproducts.profile.plots import share_text  # noqa: PLC0415 - see profile
-
-    if not joined:
-        return
-    rows = [
-        (
-            ".".join(o.left),
-            ".".join(o.right),
-            o.cardinality,
-            share_text(o.left_share),
-            share_text(o.right_share),
-            o.note,
-        )
-        for o in joined[:_JOINS]
-    ]
-    console().print(grid(("left", "right", "rows", "of left", "of right", ""), rows, right=(3, 4), title="joins"))
-    if len(joined) > _JOINS:
-        console().print(f"  and {len(joined) - _JOINS} more, which --json and --html list")
-
-
-def _counted(count: int, noun: str) -> str:
-    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
-
-
-def _brief(number: float | None) -> str:
-    if number is None:
-        return ""
-    return f"{number:.0f}" if 1e4 <= abs(number) < 1e8 else f"{number:.4g}"  # noqa: PLR2004 - what fits 8 signs
-
-
-def _type(column: ColumnProfile) -> str:
-    return f"{column.reads_as} {column.format}".strip()
-
-
-def _count(column: ColumnProfile, count: int | None) -> str:
-    told = "" if count is None else f"{count:,}"
-    return f"≈{told}" if "distinct" in column.approximate else told
-
-
-def _value(column: ColumnProfile, value: Any) -> str:
-    from dataproducts.profile.html import figure  # noqa: PLC0415 - see profile
-    from dataproducts.profile.model import HIDDEN  # noqa: PLC0415 - see profile
-
-    if column.masked:
-        return HIDDEN
-    return "" if value is None else figure(value)
-
-
-def _often(counts: Sequence[Count]) -> str:
-    from dataproducts.profile.notes import short  # noqa: PLC0415 - see profile
-
-    return ", ".join(f"{short(count.value, 14)} {count.rows:,}" for count in counts[:3])
-
-
-def _outliers(column: ColumnProfile) -> str:
-    return f"{column.outliers.below + column.outliers.above:,}" if column.outliers else ""
 
 
 COMMANDS = (profile,)

@@ -135,7 +135,7 @@ def _run_file(path: Path) -> ModuleType:
 
 
 def _give(text: str, output: Path | None) -> None:
-    """Print, or write a file that is not there yet, whole or not at all. Raises: SourceError."""
+    """Print, or write a file that is not there yet, whole or not at all. Raises: UsageError."""
     if output is None:
         click.echo(text, nl=False)
         return
@@ -147,9 +147,11 @@ def _give(text: str, output: Path | None) -> None:
         finally:
             half.unlink(missing_ok=True)
     except FileExistsError as error:
-        raise SourceError(f"{output}: the file exists, and is not overwritten. Name another, or delete it") from error
+        raise UsageError(f"{output} exists, and is not overwritten. Name another file, or delete it first") from error
     except OSError as error:
-        raise SourceError(f"{output}: cannot be written: {error.strerror}") from error
+        raise UsageError(
+            f"{output} cannot be written: {error.strerror}. Name a file in a folder that is there"
+        ) from error
     click.echo(f"✓ wrote {output}")
 
 

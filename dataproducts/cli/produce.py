@@ -13,7 +13,7 @@ import click
 from dataproducts.cli.declare import AS_JSON, result_json
 from dataproducts.cli.project import open_project, use_dagster_home
 from dataproducts.cli.reports import REPORTS, build_results, parse_reports, write
-from dataproducts.cli.show import console, grid, mark, print_json
+from dataproducts.cli.show import console, grid, mark, outcome_stands, print_json
 from dataproducts.cli.verdicts import print_samples, rule_grid
 from dataproducts.errors import DeclarationError, RefusedError, SourceError
 
@@ -95,7 +95,8 @@ def plan(
             for p in plans
             for t in p.tables
         ]
-        console().print(grid(("table", "action", "partitions", "why"), rows, right=(2,)))
+        if rows:
+            console().print(grid(("table", "action", "partitions", "why"), rows, right=(2,)))
         for note in (note for planned in plans for note in planned.notes):
             console().print(f"[dim]note:[/] {note}")
     if project.faults and not products:
@@ -159,11 +160,12 @@ def build(
             "\ndataproducts: interrupted. The product under way was not released; what was before it stays.", err=True
         )
         sys.exit(_INTERRUPTED)
-    write(wanted, found)
     if report is not None:
         print_json(report)
     elif not refused:
         _print_where(project, warehouse)
+    with outcome_stands(lambda: bool(refused or (project.faults and not products))):
+        write(wanted, found)
     if project.faults and not products:
         raise DeclarationError(project.faults)
     sys.exit(1 if refused else 0)

@@ -6,6 +6,7 @@ import importlib
 import os
 import sys
 import traceback
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,7 +15,7 @@ from dataproducts.environment import Environment
 from dataproducts.errors import DeclarationError, StoreError, UnknownNameError, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from dataproducts.errors import Fault
     from dataproducts.policy import Policy
@@ -59,8 +60,10 @@ class Project:
     def chosen(self, addresses: Sequence[str]) -> tuple[DataProduct, ...]:
         """Return the products at `addresses`, or every sound one if none is named, upstream products first.
 
-        The name of a domain stands for all its products. Raises: as `product`.
+        The name of a domain stands for all its products. Raises: as `product`; UsageError, if there is none at all.
         """
+        if not self.products and not self.faults:
+            raise UsageError(f"{self.root}/assets holds no data product: add assets/<domain>/<product>/product.yaml")
         if not addresses:
             return self.sound()
         domains = {product.domain for product in self.products}
@@ -116,6 +119,42 @@ def open_project(start: Path, *, environment: str | None = None) -> Project:
     return Project(root, loaded.products, faults, wiring, policies, dict(getattr(checks, "CUSTOM", {})))
 
 
+_SETTINGS = """\
+telemetry:
+  enabled: false
+event_log_storage:
+  module: dataproducts.compile.event_log
+  class: EventLog
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class NamedObjects(Mapping[str, Any]):
+    """`checks.CUSTOM` of the project around `start`, none outside of any; imported when a rule asks for one."""
+
+    start: Path
+
+    def _held(self) -> Mapping[str, Any]:
+        try:
+            root = find_root(self.start.resolve())
+        except UsageError:
+            return {}
+        held: Mapping[str, Any] = getattr(_module(root, "checks"), "CUSTOM", {})
+        return held
+
+    def __getitem__(self, name: str) -> Any:
+        """Return the object called `name`. Raises: KeyError; UsageError, if `checks` cannot be imported."""
+        return self._held()[name]
+
+    def __iter__(self) -> Iterator[str]:
+        """Yield the names."""
+        return iter(self._held())
+
+    def __len__(self) -> int:
+        """Return how many there are."""
+        return len(self._held())
+
+
 def use_dagster_home(root: Path) -> None:
     """Point Dagster at the project's home, unless the caller's environment names another, and keep it quiet."""
     home = Path(os.environ.setdefault("DAGSTER_HOME", str(root / ".dagster")))
@@ -130,7 +169,7 @@ def use_dagster_home(root: Path) -> None:
             f"{home}: Dagster's history cannot be kept there (read-only). Set DAGSTER_HOME to another folder"
         )
     settings, wanted = home / "dagster.yaml", root / "resources" / "dagster.yaml"
-    text = wanted.read_text(encoding="utf-8") if wanted.is_file() else "telemetry:\n  enabled: false\n"
+    text = wanted.read_text(encoding="utf-8") if wanted.is_file() else _SETTINGS
     if not settings.exists() or (home == root / ".dagster" and settings.read_text(encoding="utf-8") != text):
         settings.write_text(text, encoding="utf-8")
 
@@ -161,8 +200,8 @@ def _module(root: Path, name: str) -> Any:
         sys.path.insert(0, str(root))
     try:
         return importlib.import_module(name)
-    # Process edge: this is the project's own code, which may raise anything; its author needs the place.
-    except Exception as error:
+    # Process edge: this is the project's own code, which may raise anything, or leave; its author needs the place.
+    except (Exception, SystemExit) as error:
         frames = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename.startswith(str(root))]
         where = (
             f"{Path(frames[-1].filename).relative_to(root)}:{frames[-1].lineno}" if frames else f"{name}/__init__.py"

@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from rich.text import Text
 
 from dataproducts.cli.declare import AS_JSON
 from dataproducts.cli.project import open_project
-from dataproducts.cli.show import console, grid, print_json
+from dataproducts.cli.show import console, grid, print_json, row_line
 from dataproducts.errors import UsageError
 from dataproducts.rules.quarantine import RULES_COLUMN
 
@@ -100,8 +101,17 @@ def _print(found: Sequence[Aside], examples: Mapping[str, Sequence[Mapping[str, 
     out.print(grid(("table", "release", "partition", "rule", "rows", "of"), rows, right=(4, 5)))
     for one in found:
         for row in examples[one.version.id]:
-            shown = ", ".join(f"{name}={value!r}" for name, value in row.items() if name != RULES_COLUMN)
-            out.print(f"  {one.version.table}: {shown}  ({', '.join(row[RULES_COLUMN])})", markup=False, soft_wrap=True)
+            shown = row_line({name: value for name, value in row.items() if name != RULES_COLUMN})
+            out.print(_one_line(f"  {one.version.table}: {shown}", f"  ({', '.join(row[RULES_COLUMN])})", out.width))
+
+
+def _one_line(row: str, rules: str, width: int) -> Text:
+    """Both in one line: the row is cut where they are too long, then the rules."""
+    line, end = Text(row), Text(rules)
+    line.truncate(max(width - end.cell_len, width // 2), overflow="ellipsis")
+    line.append_text(end)
+    line.truncate(width, overflow="ellipsis")
+    return line
 
 
 @quarantine.command()

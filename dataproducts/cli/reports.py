@@ -13,7 +13,7 @@ import click
 
 from dataproducts.cli.project import open_project
 from dataproducts.cli.show import console
-from dataproducts.cli.verdicts import print_samples, rule_grid, summary
+from dataproducts.cli.verdicts import print_aside, print_samples, rule_grid, summary
 from dataproducts.errors import UnknownNameError
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from dataproducts.product import DataProduct
     from dataproducts.reports.results import JudgedTable, Outcome, Results
-    from dataproducts.verdict import RuleResult
+    from dataproducts.verdict import RuleResult, Verdict
     from dataproducts.warehouse import Warehouse
 
 REPORTS = click.option(
@@ -74,23 +74,24 @@ def documented(folder: Path | None) -> Iterator[None]:
     write_data_docs(folder, kept, at=datetime.now(UTC))
 
 
-def file_results(
-    path: Path, contract: Path, table: str, results: Sequence[RuleResult], *, rows: int
-) -> tuple[Results, ...]:
+def file_results(path: Path, contract: Path, verdict: Verdict) -> tuple[Results, ...]:
     """Return what was found on a file as reports have it; its columns are those that the contract declares."""
     from dataproducts.load import load_contract  # noqa: PLC0415 - only where a report is wanted
     from dataproducts.reports import results as made  # noqa: PLC0415 - as above
 
-    declared = next(one for one in load_contract(contract) if one.name == table)
+    declared = next(one for one in load_contract(contract) if one.name == verdict.table)
     judged = made.JudgedTable(
-        table,
-        tuple(made.outcome_of(result) for result in results),
+        verdict.table,
+        tuple(map(made.outcome_of, verdict.results)),
         namespace="file",
         dataset=path.absolute().as_posix(),
         columns=made.declared_columns(declared.columns),
-        rows=rows,
+        rows=verdict.rows,
+        quarantined_rows=verdict.quarantined_rows,
+        quarantined=verdict.quarantined,
+        quarantined_sample=verdict.quarantined_sample,
     )
-    state = "refused" if any(result.is_blocking for result in results) else "good"
+    state = "good" if verdict.passed else "refused"
     return (made.Results(str(path), state, datetime.now(UTC), (judged,)),)
 
 
@@ -141,6 +142,8 @@ def _judged(warehouse: Warehouse, product: DataProduct, name: str, found: Mappin
         columns=declared_columns(table.columns),
         rows=found["rows"],
         alias=f"{product.address}.{name}",
+        quarantined_rows=found["quarantined_rows"],
+        quarantined=found["quarantined"],
     )
 
 
@@ -180,6 +183,7 @@ def show_results(
         out.print(rule_grid(table.name, table.outcomes))
         out.print(summary(table.outcomes))
         print_samples(table.outcomes)
+        print_aside(table.quarantined, table.quarantined_sample, said="quarantined")
 
 
 COMMANDS: Sequence[click.Command] = (show_results,)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -11,8 +12,10 @@ from rich.console import Console
 from rich.table import Table as Grid
 from rich.text import Text
 
+from dataproducts.errors import StoreError
+
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 MARKS = {
     "passed": ("✓", "green"),
@@ -32,6 +35,20 @@ def console(*, err: bool = False) -> Console:
 def print_json(value: Any) -> None:
     """Print `value` as indented JSON; dates and paths become text, as do NaN and infinity, which JSON lacks."""
     click.echo(json.dumps(_finite(value), indent=2, default=str, ensure_ascii=False, allow_nan=False))
+
+
+@contextmanager
+def outcome_stands(is_bad: Callable[[], bool]) -> Iterator[None]:
+    """Tell what cannot be written without changing a bad outcome, which is printed already and keeps its exit code.
+
+    Raises: StoreError, where the outcome is good, or is not known yet.
+    """
+    try:
+        yield
+    except StoreError as error:
+        if not is_bad():
+            raise
+        click.echo(f"dataproducts: {error}", err=True)
 
 
 def _finite(value: Any) -> Any:
@@ -64,6 +81,29 @@ def grid(
     for row in rows:
         table.add_row(*(cell if isinstance(cell, Text) else Text(str(cell)) for cell in row))
     return table
+
+
+def row_line(row: Mapping[str, Any]) -> str:
+    """Return a row of JSON values in one line, as SQL spells them: `order_id=NULL, paid=true, name='Ana'`."""
+    return ", ".join(f"{name}={_spelt(value)}" for name, value in row.items())
+
+
+def _spelt(value: Any) -> str:
+    match value:
+        case None:
+            return "NULL"
+        case bool():
+            return str(value).lower()
+        case str():
+            text = value.replace("'", "''")
+            # Nothing may break or colour the line.
+            return "'" + "".join(char if char.isprintable() else "\ufffd" for char in text) + "'"
+        case list():
+            return f"[{', '.join(map(_spelt, value))}]"
+        case dict():
+            return "{" + ", ".join(f"{_spelt(str(name))}: {_spelt(item)}" for name, item in value.items()) + "}"
+        case _:
+            return str(value)
 
 
 def mark(state: str) -> Text:

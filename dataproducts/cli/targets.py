@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
     from dataproducts.cli.project import Project
     from dataproducts.product import Column, DataProduct, Table
+    from dataproducts.profile.kept import KeptTable
     from dataproducts.profile.measure import Masks
 
 
@@ -65,6 +67,39 @@ def open_targets(
     return opened
 
 
+def open_kept(
+    con: duckdb.DuckDBPyConnection,
+    obj: tuple[Path, str | None],
+    targets: Sequence[str],
+    asked: Asked,
+    *,
+    limit: int,
+) -> list[KeptTable]:
+    """Return what is kept of released tables, in the last `limit` releases of their products; no row is read.
+
+    Raises: UnknownNameError, UsageError (a file or a source has no releases), RefusedError (nothing was released).
+    """
+    from dataproducts.profile.kept import kept_table  # noqa: PLC0415 - see profile
+
+    tables: list[KeptTable] = []
+    project = None
+    for target in targets:
+        address = _address(target)
+        if address is None or address[2]:
+            raise UsageError(f"--history is of released tables, DOMAIN/PRODUCT.TABLE, and {target} is none")
+        project = project or open_project(obj[0], environment=obj[1])
+        product, table = _declared(project, *address[:2])
+        masks = masks_of(Target(table.name, "", "", "", table.columns), asked)
+        with project.warehouse() as warehouse:
+            found = kept_table(
+                con, warehouse.ledger, (product.address, table.name), name=target, masks=masks, limit=limit
+            )
+        if not found.releases:
+            raise _unreleased(product, table.name)
+        tables.append(found)
+    return tables
+
+
 def _address(target: str) -> tuple[str, str, str] | None:
     """Product, table and server of `DOMAIN/PRODUCT.TABLE[@SERVER]`; None for what is, or is meant as, a file."""
     from dataproducts.sources.files import format_of  # noqa: PLC0415 - see profile
@@ -84,6 +119,10 @@ def _judge_path(target: str) -> None:
         raise SourceError(f"{target} is a folder. Name the files in it")
     if not path.exists() and target.count("/") == 1 and not path.suffix and path.name and not path.is_absolute():
         raise SourceError(f"{target}: there is no such file. For a table of a product, name it: {target}.TABLE")
+    if not path.exists():
+        from dataproducts.sources.files import near_files  # noqa: PLC0415 - see profile
+
+        raise SourceError(f"{target}: there is no such file.{near_files(path)}")
 
 
 def _contract_tables(asked: Asked) -> tuple[Table, ...]:
@@ -115,8 +154,17 @@ def _file(
         raise UnknownNameError(f"table in {asked.contract}", plain, (t.name for t in declared))
     told = table.servers[0].settings if table and table.servers else {}
     settings = {key: told[key] for key in READINGS if key in told} | asked.settings
-    relation = open_file(con, path, name=name, settings=settings)
+    try:
+        relation = open_file(con, path, name=name, settings=settings)
+    except SourceError as error:
+        raise SourceError(_as_options(str(error))) from error
     return Target(name, relation, path.name, format_of(path.name), table.columns if table else None)
+
+
+def _as_options(said: str) -> str:
+    """What is said of a file, its settings named as this command takes them: `header: true` as `--read header=true`."""
+    said = re.sub(r"`(encoding|delimiter|header)(?:: ([\w-]+))?`", lambda m: f"`--read {m[1]}={m[2] or '…'}`", said)
+    return said.replace("Declare `--read", "Give `--read").replace("declare `--read", "give `--read")
 
 
 def _in_project(
@@ -124,11 +172,7 @@ def _in_project(
 ) -> Target:
     product_name, table_name, server = address
     project = open_project(obj[0], environment=obj[1])
-    product = project.product(product_name)
-    known = [table.name for table in product.tables]
-    if table_name not in known:
-        raise UnknownNameError(f"table of {product_name}", table_name, known)
-    table = product.table(table_name)
+    product, table = _declared(project, product_name, table_name)
     name = f"{table_name}@{server}" if server else table_name
     if name in names:
         name = f"{product_name}.{name}"
@@ -138,16 +182,26 @@ def _in_project(
     return Target(name, relation, f"{product_name}.{table_name}", "parquet", table.columns)
 
 
+def _declared(project: Project, product_name: str, table_name: str) -> tuple[DataProduct, Table]:
+    product = project.product(product_name)
+    known = [table.name for table in product.tables]
+    if table_name not in known:
+        raise UnknownNameError(f"table of {product_name}", table_name, known)
+    return product, product.table(table_name)
+
+
 def _released(project: Project, product: DataProduct, table: str) -> str:
     """SQL for the rows of the head's versions of a table."""
     with project.warehouse() as warehouse:
         head = warehouse.ledger.head(product.address)
         versions = warehouse.composition(head).get(table, ()) if head else ()
         if not versions:
-            raise RefusedError(
-                f"{product.address} has not released {table} yet: run `dataproducts build {product.address}`"
-            )
+            raise _unreleased(product, table)
         return warehouse.store.version_relation(versions)
+
+
+def _unreleased(product: DataProduct, table: str) -> RefusedError:
+    return RefusedError(f"{product.address} has not released {table} yet: run `dataproducts build {product.address}`")
 
 
 def _source(con: duckdb.DuckDBPyConnection, project: Project, table: Table, server: str, name: str) -> Target:

@@ -10,11 +10,11 @@ import click
 from rich.table import Table as Grid
 from rich.text import Text
 
-from dataproducts.cli.show import console, mark
+from dataproducts.cli.show import console, mark, row_line
 from dataproducts.reports.results import Outcome, outcome_of, rejected_rows, worst
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from dataproducts.verdict import Pass, RuleResult
 
@@ -72,12 +72,21 @@ def print_samples(results: Iterable[RuleResult | Outcome]) -> None:
     """Print up to 5 rejected rows of each failed rule, those that look alike once; classified columns arrive masked."""
     for name, parts in _by_rule(results).items():
         rows = [row for part in parts if not part.passed for row in part.sample][:_SAMPLED_ROWS]
-        if not rows:
-            continue
-        click.echo(f"  {name}: rejected rows, for instance")
-        lines = (", ".join(f"{column}={_one_line(value)}" for column, value in row.items()) for row in rows)
-        for line, times in Counter(map(_cut, lines)).items():
-            click.echo(f"    {line}" + (f" ({times} alike)" if times > 1 else ""))
+        _print_rows(f"{name}: rejected rows", rows)
+
+
+def print_aside(counts: Mapping[str, int], samples: Mapping[str, Sequence[Mapping[str, Any]]], *, said: str) -> None:
+    """Print by rule how many rows were, or would be, set aside, as `said` has it, and up to 5 of them."""
+    for name, count in counts.items():
+        click.echo(f"  {name}: {'1 row' if count == 1 else f'{count:,} rows'} {said}")
+        _print_rows(f"{name}: quarantined rows", samples.get(name, ()))
+
+
+def _print_rows(title: str, rows: Sequence[Mapping[str, Any]]) -> None:
+    if rows:
+        click.echo(f"  {title}, for instance")
+    for line, times in Counter(_cut(row_line(row)) for row in rows).items():
+        click.echo(f"    {line}" + (f" ({times} alike)" if times > 1 else ""))
 
 
 def fold(name: str, width: int) -> str:
@@ -100,11 +109,6 @@ def _by_rule(results: Iterable[RuleResult | Outcome]) -> dict[str, Sequence[Outc
         outcome = result if isinstance(result, Outcome) else outcome_of(result)
         found.setdefault(outcome.rule, []).append(outcome)
     return dict(found)
-
-
-def _one_line(value: object) -> str:
-    """A value without what would break or colour the line."""
-    return "".join(char if char.isprintable() else "\ufffd" for char in str(value))
 
 
 def _cut(line: str) -> str:

@@ -7,10 +7,10 @@ exactly as its `format` says.
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING, Any
 
 from dataproducts.declare.fields import flag, number, text, texts
+from dataproducts.sources.readings import strptime_format, zoned
 from dataproducts.sql import literal, quote
 
 if TYPE_CHECKING:
@@ -21,12 +21,6 @@ if TYPE_CHECKING:
 Implied = tuple[str, dict[str, Any], str]
 """The end of a rule's name, its parameters, and the option that implies it; empty for several."""
 
-_LAYOUT = {
-    "yyyy": "%Y", "uuuu": "%Y", "yy": "%y", "MMMM": "%B", "MMM": "%b", "MM": "%m", "dd": "%d", "EEEE": "%A",
-    "EEE": "%a", "HH": "%H", "hh": "%I", "a": "%p", "mm": "%M", "ss": "%S", "SSSSSS": "%f", "SSS": "%g", "DDD": "%j",
-    "XXX": "%z", "xxx": "%z", "XX": "%z", "xx": "%z", "Z": "%z",
-}  # fmt: skip
-_TOKEN = re.compile(r"'((?:[^']|'')*)'|([A-Za-z])\2*|[^A-Za-z']")
 _TOLERANCE = 1e-3  # of the length of a normalized vector: 32-bit fractions, and what rounded them
 
 
@@ -43,12 +37,12 @@ def implied_conditions(column: Column, sql: str, options: Mapping[str, Any]) -> 
         test = f"abs({length} - 1) <= {_TOLERANCE}"
         yield "normalized", _params(test, "is no vector of length 1"), "normalized"
     if layout := layout_of(column, options):
-        read = f"try_strptime({sql}, {literal(layout)})"
-        # What is read leniently must be written alike: 2024-1-3 is no yyyy-MM-dd. Zones have several spellings.
-        exact = (
-            f"{read} IS NOT NULL" if "%z" in layout else f"coalesce(strftime({read}, {literal(layout)}) = {sql}, false)"
-        )
-        params = _params(exact, f"is not written like {text(options, 'format')}", when=f"{sql} IS NOT NULL")
+        read = f"try_strptime({zoned(sql, layout)}, {literal(layout)})"
+        # What is read leniently must be written alike: 2024-1-3 is no yyyy-MM-dd. Zones have several spellings, and
+        # `d` takes one digit or two.
+        loose = "%z" in layout or "%-" in layout
+        alike = f"{read} IS NOT NULL" if loose else f"coalesce(strftime({read}, {literal(layout)}) = {sql}, false)"
+        params = _params(alike, f"is not written like {text(options, 'format')}", when=f"{sql} IS NOT NULL")
         yield "format", params, "format"
 
 
@@ -92,17 +86,4 @@ def layout_of(column: Column, options: Mapping[str, Any]) -> str:
     written = text(options, "format")
     if column.logical_type not in ("date", "time", "timestamp") or column.sql_type != "VARCHAR" or not written:
         return ""
-    if "%" in written:
-        return written
-    parts = []
-    for match in _TOKEN.finditer(written):
-        token = match[0]
-        if match[1] is not None:
-            parts.append(match[1].replace("''", "'") or "'")
-        elif match[2] is None:
-            parts.append(token)
-        elif token in _LAYOUT:
-            parts.append(_LAYOUT[token])
-        else:
-            return ""
-    return "".join(parts)
+    return strptime_format(written, strict=True)

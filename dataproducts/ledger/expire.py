@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from itertools import groupby
 from typing import TYPE_CHECKING
 
-from sqlalchemy import exists, or_, select, update
+from sqlalchemy import exists, null, or_, select, update
 
 from dataproducts.ledger import schema as s
 from dataproducts.ledger.rows import chunks
@@ -72,9 +72,19 @@ def _expired(con: Connection) -> tuple[tuple[str, ...], dict[str, int]]:
 
 
 def mark_removed(con: Connection, ids: Sequence[str]) -> None:
-    """Note that the files of the expired versions `ids` are gone."""
+    """Note that the files of the expired versions `ids` are gone, and forget the values that were known of them.
+
+    Counts stay, and so does what rules on drift had measured: they may look further back than files are kept.
+    """
     for chunk in chunks(ids):
         of_these = (s.version.c.id.in_(chunk), s.version.c.state == "expired")
+        gone = con.execute(select(s.version.c.id, s.version.c.profile).where(*of_these)).all()
+        for version_id, profile in gone:
+            if profile and "kept" in profile:
+                counts = {name: figures for name, figures in profile.items() if name != "kept"}
+                con.execute(update(s.version).where(s.version.c.id == version_id).values(profile=counts))
+        files = s.version_file.c.version_id.in_([version_id for version_id, _ in gone])
+        con.execute(update(s.version_file).where(files).values(columns=null()))
         con.execute(update(s.version).where(*of_these).values(state="removed"))
 
 

@@ -56,14 +56,17 @@ def _as_numbers(column: Column, values: Sequence[Any]) -> list[float]:
         return [float(value) for value in values if value is not None]
     if column.kind is not Family.TEMPORAL:
         return []
-    moments = []
-    for value in values:
-        try:
-            moment = datetime.fromisoformat(str(value).replace(" ", "T", 1))
-        except ValueError:  # before the year 1 or after 9999, which Python's calendar lacks
-            return []
-        moments.append((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp())
-    return moments
+    moments = [seconds(value) for value in values]
+    return [] if None in moments else [moment for moment in moments if moment is not None]
+
+
+def seconds(value: Any) -> float | None:
+    """Return the seconds since 1970 of a moment spelt as DuckDB does; None of what Python's calendar lacks."""
+    try:
+        moment = datetime.fromisoformat(str(value).replace(" ", "T", 1))
+    except ValueError:  # before the year 1 or after 9999
+        return None
+    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
 
 
 def bins_query(x: str, at: tuple[float, float, int], cells: str) -> str:

@@ -9,7 +9,7 @@ from dataproducts.profile.bins import bins_query, fences, histogram, layout
 from dataproducts.profile.column import as_number
 from dataproducts.profile.model import HIDDEN, Count, Length, Outliers, TextFigures
 from dataproducts.profile.patterns import EXACT_SHAPES, guarded_shape, run_shape, shape
-from dataproducts.profile.personal import EMAIL, PHONE, shows_address
+from dataproducts.profile.personal import EMAIL, IDENTIFIER, PHONE, identified, is_nearly_all, shows_address
 from dataproducts.rules.predicates import Family
 from dataproducts.sql import literal
 
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 _TOP, _ENDS, _PATTERNS, _LONGEST = 10, 5, 8, 80
 _SHAPED_VALUES = 50_000  # distinct values; of more, some are taken
+_PROVED_VALUES = 1_000  # distinct values whose check digits are tried, chosen by their hashes
+_LEAST_CARD = 1e12  # 13 digits
 _PLACEHOLDERS = (
     "n/a", "na", "n.a.", "null", "none", "nil", "nan", "unknown", "undefined", "missing", "not available", "tbd", "tba",
     "?", "??", "-", "--", ".", "x", "xx", "xxx", "#n/a", "#ref!", "#value!", "9999-12-31", "0000-00-00",
@@ -56,6 +58,9 @@ def distribution(
             parts[side] = f"SELECT coalesce(sum(n) FILTER (WHERE {test} AND isfinite({x})), 0)::BIGINT FROM {_CELLS}"
     if edges:
         parts["bins"] = bins_query(x, edges, _CELLS)
+    if column.is_number and float(found.maximum or 0) >= _LEAST_CARD:
+        whole = f"v BETWEEN {_LEAST_CARD} AND 1e19 AND v = floor(v)"
+        parts["identifiers"] = _identifiers(f"CASE WHEN {whole} THEN CAST(CAST(v AS HUGEINT) AS VARCHAR) END")
     row = _ask(con, relation, column, parts, grouped=grouped)
     got = dict(zip(parts, row, strict=True))
     return replace(
@@ -68,6 +73,7 @@ def distribution(
         highest=_counts(got.get("highest")),
         outliers=Outliers(*beyond, got["below"], got["above"]) if beyond else None,
         histogram=histogram(edges, got["bins"]) if edges else None,
+        personal=_identified(got.get("identifiers"), found.values),
     )
 
 
@@ -96,6 +102,7 @@ def text_figures(
         "variants": f"SELECT count(*) - count(DISTINCT lower({trimmed})) FROM {_CELLS}" if grouped else "0",
         "emails": rows(f"regexp_full_match({trimmed}, {literal(EMAIL)})"),
         "phones": rows(f"regexp_full_match({trimmed}, {literal(PHONE)})"),
+        "identifiers": _identifiers(trimmed),
         "length": f"SELECT [min(length(v)), max(length(v))] FROM {_CELLS}",
         "shapes": _listed("v", "n DESC, v", EXACT_SHAPES + 1, _SHAPES),
         "runs": _listed("v", "n DESC, v", _PATTERNS, runs),
@@ -118,7 +125,20 @@ def text_figures(
         pattern_count=len(got["shapes"]) if few else got["kinds"],
         guarded=_shapes(got["guarded"]),
     )
-    return replace(found, text=text)
+    return replace(found, text=text, personal=_identified(got.get("identifiers"), found.values))
+
+
+def _identifiers(text: str) -> str:
+    """A query for the rows whose `text` has the form of a card number or an IBAN, and for some of these texts."""
+    # The lengths are compared first, for a pattern costs more.
+    fits = f"length({text}) BETWEEN 13 AND 68 AND regexp_full_match({text}, {literal(IDENTIFIER)})"
+    found = f"(SELECT {text} AS t, sum(n)::BIGINT AS n FROM {_CELLS} WHERE {fits} GROUP BY 1)"
+    some = f"min_by(t, hash(t), {_PROVED_VALUES})"
+    return f"SELECT {{'rows': coalesce(sum(n), 0)::BIGINT, 'texts': coalesce({some}, [])}} FROM {found}"
+
+
+def _identified(found: Mapping[str, Any] | None, values: int) -> str:
+    return identified(found["texts"]) if found and is_nearly_all(found["rows"], values) else ""
 
 
 _CELLS, _SHAPES = '"_profiled cells"', '"_profiled shapes"'

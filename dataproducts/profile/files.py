@@ -56,6 +56,6 @@ def parse_settings(pairs: tuple[str, ...]) -> dict[str, Any]:
     for pair in pairs:
         key, found, value = pair.partition("=")
         if not found or key not in READINGS:
-            raise UsageError(f"--read takes KEY=VALUE, such as delimiter=; and KEY is one of {', '.join(READINGS)}")
+            raise UsageError(f"--read takes KEY=VALUE, such as 'delimiter=;', and KEY is one of {', '.join(READINGS)}")
         settings[key] = value.split(",") if key == "nullValues" else value
     return settings

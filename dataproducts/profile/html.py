@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import math
+from functools import partial
 from html import escape
 from typing import TYPE_CHECKING, Any
 
+from dataproducts.profile.bins import seconds
+from dataproducts.profile.column import logical_type
 from dataproducts.profile.model import QUANTILES
 from dataproducts.profile.notes import short
-from dataproducts.profile.plots import counts_svg, histogram_svg, share_svg, share_text
+from dataproducts.profile.plots import counts_svg, edge_text, histogram_svg, lines_svg, share_svg, share_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
+    from dataproducts.profile.kept import KeptTable
     from dataproducts.profile.model import ColumnProfile, Overlap, TableProfile
 
 _STYLE = """
@@ -47,21 +52,92 @@ svg { width: 100%; max-width: 480px; height: auto; display: block; } svg text { 
 svg.share { width: 70px; height: 9px; display: inline-block; margin-right: 8px; }
 .mono { font-family: ui-monospace, monospace; } .bar { fill: var(--bar); } .null { fill: var(--null); }
 .rest { fill: var(--rest); } .axis { stroke: var(--soft); }
+.line { fill: none; stroke: var(--bar); stroke-width: 2; stroke-linecap: round; } .l1 { stroke: var(--null); }
+.k0 { color: var(--bar); } .k1 { color: var(--null); }
 """
 
 
 def page(tables: Sequence[TableProfile], overlaps: Sequence[Overlap] = ()) -> str:
     """Return an HTML page with every table, column by column, and how they could be joined."""
-    names = ", ".join(escape(table.name) for table in tables)
     told = ["<h2>How the tables could be joined</h2>", _overlaps(overlaps)] if overlaps else []
     parts = [part for at, table in enumerate(tables) for part in _table(table, f"t{at}")]
+    what = "What the data looked like when it was read. Observations, not promises."
+    return _whole("Profile", [table.name for table in tables], what, [*told, *parts])
+
+
+def history_page(tables: Sequence[KeptTable]) -> str:
+    """Return an HTML page with a line for what is kept of each column, release by release."""
+    what = "What is kept of each release. A line breaks where a release lacks the column, or its value is not kept."
+    parts = [part for table in tables for part in _kept(table)]
+    return _whole("History", [table.name for table in tables], what, parts)
+
+
+def _whole(title: str, tables: Sequence[str], what: str, parts: Sequence[str]) -> str:
+    names = ", ".join(map(escape, tables))
     return (
         '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<title>Profile of {names}</title><style>{_STYLE}</style></head><body><main>"
-        f"<h1>Profile of {names}</h1><p class=soft>What the data looked like when it was read. Observations, not "
-        f"promises.</p>{''.join([*told, *parts])}</main></body></html>\n"
+        f"<title>{title} of {names}</title><style>{_STYLE}</style></head><body><main>"
+        f"<h1>{title} of {names}</h1><p class=soft>{what}</p>{''.join(parts)}</main></body></html>\n"
     )
+
+
+def _kept(table: KeptTable) -> Iterator[str]:
+    numbers = [release.release for release in table.releases]
+    yield f"<h2>{escape(table.name)}</h2><p>{len(numbers):,} releases, {len(table.columns):,} columns</p>"
+    rows = lines_svg({"rows": [release.rows for release in table.releases]}, numbers, _whole_number, "rows")
+    yield f'<div class="card"><div class=plots><div><h4>Rows</h4>{rows}</div></div></div>' if rows else ""
+    for name in table.columns:
+        found = [release.column(name) for release in table.releases]
+        newest = next(column for column in reversed(found) if column)
+        tags = [newest.type, f"values hidden: {newest.masked}" if newest.masked else ""]
+        plots = "".join(f"<div><h4>{title}</h4>{svg}</div>" for title, svg in _kept_plots(table, name) if svg)
+        yield (
+            f'<div class="card"><div class="head"><h3>{escape(name)}</h3>'
+            f"{''.join(f'<span class=tag>{escape(short(tag, 80))}</span>' for tag in tags if tag)}</div>"
+            f"<div class=plots>{plots}</div></div>"
+        )
+
+
+def _kept_plots(table: KeptTable, name: str) -> Iterator[tuple[str, str]]:
+    numbers = [release.release for release in table.releases]
+    found = [release.column(name) for release in table.releases]
+    newest = next(column for column in reversed(found) if column)
+    kind = logical_type(newest.type)
+    nulls = [
+        None if column is None or column.nulls is None else column.nulls / release.rows if release.rows else 0.0
+        for release, column in zip(table.releases, found, strict=True)
+    ]
+    if any(nulls):
+        yield "Share of nulls", lines_svg({"nulls": nulls}, numbers, share_text, f"nulls of {name}")
+    distinct = [column.distinct if column else None for column in found]
+    yield "Distinct", lines_svg({"distinct": distinct}, numbers, _whole_number, f"distinct values of {name}")
+    ends = {
+        "smallest": [_on_axis(kind, column.minimum) if column else None for column in found],
+        "largest": [_on_axis(kind, column.maximum) if column else None for column in found],
+    }
+    yield _named("Smallest", "largest"), lines_svg(ends, numbers, partial(edge_text, kind), f"ends of {name}")
+    middle = {
+        "mean": [_on_axis("number", column.mean) if column else None for column in found],
+        "median": [_on_axis("number", column.quantiles.get("0.5")) if column else None for column in found],
+    }
+    yield _named("Mean", "median"), lines_svg(middle, numbers, figure, f"mean and median of {name}")
+
+
+def _named(*lines: str) -> str:
+    return " and ".join(f'<span class="k{nth}">{line}</span>' for nth, line in enumerate(lines))
+
+
+def _on_axis(kind: str, value: Any) -> float | None:
+    """A value as a number that can be drawn; None if it cannot."""
+    if value is None or kind not in ("integer", "number", "date", "timestamp"):
+        return None
+    number = seconds(value) if kind in ("date", "timestamp") else float(value)
+    return number if number is not None and math.isfinite(number) else None
+
+
+def _whole_number(value: float) -> str:
+    return f"{value:,.0f}"
 
 
 def _table(table: TableProfile, anchor: str) -> Iterator[str]:

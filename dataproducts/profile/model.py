@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
@@ -224,14 +225,14 @@ def _column_json(column: ColumnProfile) -> dict[str, Any]:
     figures = {field.name: getattr(text, field.name) for field in dataclasses.fields(text) if field.name != "guarded"}
     shares = {f"{name}_share": column.share(found[name]) for name in ("nulls", "distinct", "unique")}
     quantiles = {f"{share:g}": value for share, value in zip(QUANTILES, column.quantiles, strict=False)}
-    plain: dict[str, Any] = _plain({**found, **shares, **figures, "quantiles": quantiles})
-    return plain
+    told: dict[str, Any] = plain({**found, **shares, **figures, "quantiles": quantiles})
+    return told
 
 
-def _plain(value: Any) -> Any:  # noqa: PLR0911 - one return for each kind of value
+def plain(value: Any) -> Any:  # noqa: PLR0911 - one return for each kind of value
     """Return `value` as JSON has it: decimals as numbers where nothing is lost, what is no number as text."""
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return {field.name: _plain(getattr(value, field.name)) for field in dataclasses.fields(value)}
+        return {field.name: plain(getattr(value, field.name)) for field in dataclasses.fields(value)}
     match value:
         case None | bool() | int() | str():
             return value
@@ -239,9 +240,9 @@ def _plain(value: Any) -> Any:  # noqa: PLR0911 - one return for each kind of va
             return value if math.isfinite(value) else str(value)
         case Decimal():
             return float(value) if Decimal(repr(float(value))) == value else str(value)
-        case dict():
-            return {name: _plain(inner) for name, inner in value.items()}
+        case Mapping():
+            return {name: plain(inner) for name, inner in value.items()}
         case list() | tuple():
-            return [_plain(inner) for inner in value]
+            return [plain(inner) for inner in value]
         case _:
             return str(value)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from dataproducts.profile.notes import short
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from dataproducts.profile.model import ColumnProfile, Count, Histogram
 
@@ -24,12 +24,12 @@ def histogram_svg(column: ColumnProfile, histogram: Histogram) -> str:
     bars = []
     for at, rows in enumerate(histogram.rows):
         height = max(1.5, (_FLOOR - 14) * rows / most) if rows else 0
-        low, high = (edge_text(column, edge) for edge in histogram.edges[at : at + 2])
+        low, high = (edge_text(column.reads_as, edge) for edge in histogram.edges[at : at + 2])
         bars.append(
             f'<rect class="bar" x="{at * step + 0.5:.1f}" y="{_FLOOR - height:.1f}" width="{step - 1:.1f}" '
             f'height="{height:.1f}"><title>{escape(low)} to {escape(high)}: {rows:,} rows</title></rect>'
         )
-    first, last = edge_text(column, histogram.edges[0]), edge_text(column, histogram.edges[-1])
+    first, last = edge_text(column.reads_as, histogram.edges[0]), edge_text(column.reads_as, histogram.edges[-1])
     beyond = [
         f"{histogram.below:,} below" if histogram.below else "",
         f"{histogram.above:,} above" if histogram.above else "",
@@ -65,6 +65,39 @@ def counts_svg(counts: Sequence[Count], rows: int, label: str) -> str:
     )
 
 
+def lines_svg(
+    lines: Mapping[str, Sequence[float | None]], releases: Sequence[int], say: Callable[[float], str], label: str
+) -> str:
+    """Return a line for each name over the releases, broken where it has no number; empty if there is none to draw.
+
+    `say` spells a number as a reader wants it.
+    """
+    ys = [y for line in lines.values() for y in line if y is not None]
+    if len(releases) < 2 or not ys:  # noqa: PLR2004 - one point is no line
+        return ""
+    low, high = min(ys), max(ys)
+    parts = []
+    for nth, (name, line) in enumerate(lines.items()):
+        path, told, before = "", [], None
+        for at, y in enumerate(line):
+            if y is not None:
+                x = 4 + (_WIDTH - 8) * at / (len(releases) - 1)
+                # In halves, because the difference of two finite numbers need not be finite.
+                height = (y / 2 - low / 2) / (high / 2 - low / 2) if high > low else 0.5
+                path += f"{'M' if before is None else 'L'}{x:.1f},{_FLOOR - 6 - (_FLOOR - 28) * height:.1f}h0"
+                told.append(f"#{releases[at]}: {say(y)}")
+            before = y
+        parts.append(f'<path class="line l{nth}" d="{path}"><title>{escape(name)}: {escape(", ".join(told))}</title>')
+        parts.append("</path>")
+    ends = f"{say(low)} to {say(high)}" if high > low else say(low)
+    return (
+        f'<svg viewBox="0 0 {_WIDTH} {_HEIGHT}" role="img" aria-label="{escape(label)}">'
+        f'<line class="axis" x1="0" y1="{_FLOOR}" x2="{_WIDTH}" y2="{_FLOOR}"/>{"".join(parts)}'
+        f'<text x="0" y="10">{escape(ends)}</text><text x="0" y="{_HEIGHT - 6}">#{releases[0]}</text>'
+        f'<text x="{_WIDTH}" y="{_HEIGHT - 6}" text-anchor="end">#{releases[-1]}</text></svg>'
+    )
+
+
 def share_svg(share: float, label: str) -> str:
     """Return one bar of a share between 0 and 1."""
     width = 60 * share if share in (0, 1) else min(58.5, max(1.5, 60 * share))
@@ -83,9 +116,9 @@ def share_text(share: float) -> str:
     return f"{share:.0%}" if share in (0, 1) else f"{share:.1%}"
 
 
-def edge_text(column: ColumnProfile, edge: float) -> str:
-    """Return an edge of a bin in the column's own words."""
-    if column.reads_as in ("date", "timestamp"):
+def edge_text(reads_as: str, edge: float) -> str:
+    """Return an edge of a bin as a column of that logical type spells it."""
+    if reads_as in ("date", "timestamp"):
         moment = datetime.fromtimestamp(edge, tz=UTC)
-        return moment.strftime("%Y-%m-%d" if column.reads_as == "date" else "%Y-%m-%d %H:%M")
-    return f"{edge:,.0f}" if column.reads_as == "integer" else f"{edge:,.4g}"
+        return moment.strftime("%Y-%m-%d" if reads_as == "date" else "%Y-%m-%d %H:%M")
+    return f"{edge:,.0f}" if reads_as == "integer" else f"{edge:,.4g}"

@@ -8,13 +8,13 @@ Jenkins' schema, so that what else is known of a rule stands in `system-out`, on
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree as ET
 
 from dataproducts.reports.results import JudgedTable, Outcome, Results, rejected_rows, worst
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
 # What XML 1.0 cannot hold, escaped or not: a sample may.
 _ILLEGAL = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
@@ -50,12 +50,14 @@ def _suite(one: Results, table: JudgedTable) -> ET.Element:
         "run": one.run,
         "rows": table.rows,
         "warnings": counts["warned"],
+        "quarantined_rows": table.quarantined_rows or None,
     }
+    facts |= {f"quarantined.{name}": count for name, count in table.quarantined.items() if name not in rules}
     for key, value in facts.items():
         if value not in (None, ""):
             ET.SubElement(properties, "property", name=key, value=_text(value))
     for parts in rules.values():
-        suite.append(_case(name, parts))
+        suite.append(_case(name, parts, table))
     return suite
 
 
@@ -65,7 +67,7 @@ def _empty_suite(one: Results, name: str, tests: int) -> ET.Element:
     return ET.Element("testsuite", name=_text(name), tests=str(tests), failures="0", errors="0", timestamp=at)
 
 
-def _case(suite: str, parts: Sequence[Outcome]) -> ET.Element:
+def _case(suite: str, parts: Sequence[Outcome], table: JudgedTable) -> ET.Element:
     told = worst(parts)
     case = ET.Element("testcase", name=_text(told.rule), classname=_text(suite), status=told.state)
     if told.state == "skipped":
@@ -73,7 +75,8 @@ def _case(suite: str, parts: Sequence[Outcome]) -> ET.Element:
     elif told.state in {"error", "failed"}:
         tag = "error" if told.state == "error" else "failure"
         ET.SubElement(case, tag, message=_text(told.reason), type=told.kind).text = _text(_findings(parts))
-    out = _facts(parts, told)
+    out = _facts(parts, told, table.quarantined.get(told.rule))
+    out += "".join(f"\nquarantined: {_row(row)}" for row in table.quarantined_sample.get(told.rule, ()))
     if told.state == "warned":
         out = f"warning: {_findings(parts)}\n{out}"
     ET.SubElement(case, "system-out").text = _text(out)
@@ -86,13 +89,17 @@ def _findings(parts: Sequence[Outcome]) -> str:
     wrong = [part for part in parts if part.state in {"error", "failed", "warned"}]
     for part in wrong[:_SHOWN_PARTITIONS]:
         lines.append(f"{part.partition}: {part.reason}" if part.partition else part.reason)
-        lines += ["  " + ", ".join(f"{name}={value}" for name, value in row.items()) for row in part.sample]
+        lines += [f"  {_row(row)}" for row in part.sample]
     if len(wrong) > _SHOWN_PARTITIONS:
         lines.append(f"and {len(wrong) - _SHOWN_PARTITIONS} more partitions")
     return "\n".join(lines)
 
 
-def _facts(parts: Sequence[Outcome], told: Outcome) -> str:
+def _row(row: Mapping[str, Any]) -> str:
+    return ", ".join(f"{name}={value}" for name, value in row.items())
+
+
+def _facts(parts: Sequence[Outcome], told: Outcome, aside: int | None) -> str:
     facts = {
         "state": told.state,
         "kind": told.kind,
@@ -105,6 +112,7 @@ def _facts(parts: Sequence[Outcome], told: Outcome) -> str:
         "threshold": told.threshold,
         "failed_rows": rejected_rows(parts),
         "total_rows": sum(part.total_rows for part in parts),
+        "quarantined_rows": aside,
         "partitions": len(parts) if told.partition else None,
         "method": told.method,
         "declared_at": told.declared_at,

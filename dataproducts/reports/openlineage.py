@@ -95,7 +95,7 @@ def _dataset(table: JudgedTable) -> dict[str, Any]:
         # Lineage tools join datasets by where their bytes lie; people look for the product.
         same = {"namespace": _NAMESPACE, "name": table.alias, "type": "TABLE"}
         facets["symlinks"] = _facet("SymlinksDatasetFacet", identifiers=[same])
-    told = [_assertion(parts) for parts in table.rules.values() if worst(parts).state != "skipped"]
+    told = [_assertion(parts, table) for parts in table.rules.values() if worst(parts).state != "skipped"]
     judged = {"dataQualityAssertions": _facet("DataQualityAssertionsDatasetFacet", assertions=told)}
     if table.rows is not None:
         judged["dataQualityMetrics"] = _facet(
@@ -104,7 +104,7 @@ def _dataset(table: JudgedTable) -> dict[str, Any]:
     return {"namespace": table.namespace, "name": table.dataset, "facets": facets, "inputFacets": judged}
 
 
-def _assertion(parts: Sequence[Outcome]) -> dict[str, Any]:
+def _assertion(parts: Sequence[Outcome], table: JudgedTable) -> dict[str, Any]:
     told = worst(parts)
     kinds: dict[str, str] = {str(kind): word for kind, word in _ASSERTIONS.items()}
     rejected = rejected_rows(parts)
@@ -123,6 +123,7 @@ def _assertion(parts: Sequence[Outcome]) -> dict[str, Any]:
             "columns": list(told.columns),
             "failedRows": rejected,
             "judgedRows": sum(part.total_rows for part in parts),
+            "quarantinedRows": table.quarantined.get(told.rule, 0),
             "error": told.error,
         },
     }

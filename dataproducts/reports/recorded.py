@@ -6,6 +6,7 @@ published with. The newest result of a rule counts, back to where the contract o
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING
 
 from dataproducts.declare.contract import read_tables
@@ -84,6 +85,9 @@ def _table(
 ) -> JudgedTable:
     rules = _rules(contract, name)
     ranks = {rule: at for at, rule in enumerate(rules)}
+    aside = Counter[str]()
+    for version in versions:
+        aside.update(version.quarantined)
     ordered = sorted(stored, key=lambda one: (ranks.get(one.rule, len(ranks)), one.rule, one.partition or ""))
     return JudgedTable(
         name,
@@ -93,6 +97,8 @@ def _table(
         columns=versions[-1].schema if versions else (),
         rows=sum(version.rows for version in versions),
         alias=f"{product}.{name}",
+        quarantined_rows=sum(file.rows for version in versions for file in version.quarantine_files),
+        quarantined={rule: count for rule, count in sorted(aside.items()) if count},
     )
 
 

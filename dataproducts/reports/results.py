@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from dataproducts.product import RuleKind, Severity
@@ -75,6 +75,8 @@ class JudgedTable:
     """One table with what its rules found; `namespace` and `dataset` are its names in OpenLineage.
 
     `columns` lists (name, type) as they were found or, where nobody looked, declared; `rows` is None if not known.
+    Beside these rows are those that were set aside: how many, how many by what set them aside (a rule, or a policy of
+    a column), and examples, where the rows are at hand.
     """
 
     name: str
@@ -84,6 +86,9 @@ class JudgedTable:
     columns: tuple[tuple[str, str], ...] = ()
     rows: int | None = None
     alias: str = ""  # the table by its product's address, if it is one of a product's
+    quarantined_rows: int = 0
+    quarantined: Mapping[str, int] = field(default_factory=dict)
+    quarantined_sample: Mapping[str, tuple[Mapping[str, Any], ...]] = field(default_factory=dict)
 
     @property
     def rules(self) -> dict[str, tuple[Outcome, ...]]:
@@ -189,6 +194,11 @@ def _table_json(table: JudgedTable) -> dict[str, Any]:
         "table": table.name,
         "dataset": {"namespace": table.namespace, "name": table.dataset},
         "rows": table.rows,
+        "quarantined_rows": table.quarantined_rows,
+        "quarantined": dict(table.quarantined),
+        "quarantined_sample": {
+            name: [finite(dict(row)) for row in rows] for name, rows in table.quarantined_sample.items()
+        },
         "columns": [{"name": name, "type": kind} for name, kind in table.columns],
         "counts": table.counts,
         "rules": [_outcome_json(outcome) for outcome in table.outcomes],

@@ -69,8 +69,14 @@ def read_expression(written: str, known: tuple[str, ...], *, alias: str) -> Expr
 
 @lru_cache(maxsize=1024)
 def _read(written: str, known: tuple[str, ...], alias: str) -> Expression:
-    table_names(f"SELECT ({written}\n)")  # refuses what looks outside the rows
-    bare = _tree(f"SELECT {written}\n")
+    try:
+        table_names(f"SELECT ({written}\n)")  # refuses what looks outside the rows
+        bare = _tree(f"SELECT {written}\n")
+    except UsageError as error:
+        if named := _keywords(written, known):
+            said = "; ".join(f"column {name} is called like a word of SQL: write {quote(name)}" for name in named)
+            raise UsageError(said) from error
+        raise
     if bare["from_table"]["type"] != "EMPTY" or len(bare["select_list"]) != 1 or bare["select_list"][0].get("alias"):
         raise UsageError("this is more than one expression: write one that is TRUE or FALSE")
     (top,) = bare["select_list"]
@@ -86,6 +92,21 @@ def _read(written: str, known: tuple[str, ...], alias: str) -> Expression:
     return Expression(
         _qualified(written, places, alias), tuple(dict.fromkeys(places[at] for at in sorted(places))), _pair(top, spelt)
     )
+
+
+def _keywords(written: str, known: tuple[str, ...]) -> list[str]:
+    """The columns that `written` names without quotes although SQL reserves their names."""
+    reserved = {name.lower(): name for name in known if name.lower() in _reserved()}
+    starts = (start for start, kind in duckdb.tokenize(written) if kind is duckdb.token_type.keyword)
+    words = (re.match(r"\w*", written.encode()[start:].decode(errors="replace").lower()) for start in starts)
+    return list(dict.fromkeys(reserved[word[0]] for word in words if word and word[0] in reserved))
+
+
+@cache
+def _reserved() -> frozenset[str]:
+    """Words that name a column in quotes alone."""
+    rows = database().cursor().execute("SELECT keyword_name FROM duckdb_keywords() WHERE keyword_category = 'reserved'")
+    return frozenset(str(name) for (name,) in rows.fetchall())
 
 
 def _tree(query: str) -> dict[str, Any]:

@@ -35,7 +35,9 @@ def table_names(query: str) -> tuple[str, ...]:
     row = database().cursor().execute("SELECT json_serialize_sql($1::VARCHAR)", [query]).fetchone()
     tree = json.loads(row[0]) if row else {}
     if tree.get("error", True):
-        raise UsageError(f"this is not one SELECT: {tree.get('error_message', 'it cannot be read')}")
+        why = tree.get("error_message", "it cannot be read")
+        hint = ". A column that is called like a word of SQL stands in double quotes" if "syntax error" in why else ""
+        raise UsageError(f"this is not one SELECT: {why}{hint}")
     if len(tree["statements"]) != 1:
         raise UsageError(f"these are {len(tree['statements'])} statements: give one SELECT")
     return tuple(sorted(set(_tables(tree["statements"][0], frozenset()))))

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from dataproducts.errors import UsageError
 from dataproducts.product import RuleKind
 from dataproducts.rules.finding import Finding
-from dataproducts.rules.measures import is_hidden, measure
+from dataproducts.rules.measures import figures_of, is_hidden, measure
 from dataproducts.rules.predicates import holds
 
 if TYPE_CHECKING:
@@ -116,7 +116,7 @@ def _figure(rule: Rule, profile: Mapping[str, Any]) -> Any:
     metric, rows = rule.params["metric"], profile.get("rows")
     if metric == "rows":
         return rows
-    of_column = profile.get("columns", {}).get(rule.columns[0], {})
+    of_column = figures_of(profile, rule.columns[0])
     if metric == "nulls":
         nulls = of_column.get("nulls")
         return None if nulls is None or rows is None else (100 * nulls / rows if rows else 0.0)

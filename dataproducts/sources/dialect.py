@@ -53,13 +53,15 @@ def detect(
     chosen = delimiter or _delimiter(path, records_by_delimiter)
     records = records_by_delimiter[chosen]
     if not records:
-        raise SourceError(f"{path}: there is no complete row, not even a header. Check what wrote it")
+        raise SourceError(
+            f"{path}: there is no complete row, not even a header: the file is empty or cut off. Check what wrote it"
+        )
     line, cells = records[0]
     first = tuple(cell.strip() for cell in cells)
     has_header = _has_header(f"{path}:{line}", first) if header is None else header
     names = first if has_header else tuple(f"column{at}" for at in range(len(first)))
     if "\0" in "".join(names):
-        raise SourceError(f"{path}:{line}: a name in the header holds a NUL character. Declare another `encoding`")
+        raise SourceError(f"{path}:{line}: a name in the header holds a NUL character. Declare `encoding`")
     if "" in names or len({name.lower() for name in names}) < len(names):
         raise SourceError(f"{path}:{line}: {_odd_names(names)}. Correct the header, or declare `header: false`")
     return Dialect(found, chosen, names, has_header)
@@ -101,7 +103,7 @@ def _encoding(path: Path) -> str:
                     line += block[: block.index(b"\0")].count(b"\n")
                     raise SourceError(
                         f"{path}:{line}: a NUL byte is no text. If the file is UTF-16 without a byte order mark, "
-                        "declare `encoding: utf-16-le` or `utf-16-be`; else it is damaged: write it anew"
+                        "declare `encoding: utf-16-le` or `encoding: utf-16-be`; else write it anew"
                     )
                 decoder.decode(block)
                 line += block.count(b"\n")
@@ -126,7 +128,9 @@ def text_of(path: Path, encoding: str) -> Iterator[io.TextIOWrapper]:
     try:
         codecs.lookup(encoding)
     except LookupError as error:
-        raise SourceError(f"{path}: there is no encoding {encoding!r}") from error
+        raise SourceError(
+            f"{path}: there is no encoding {encoding!r}. Name one such as utf-8, cp1252 or latin-1"
+        ) from error
     with _open(path) as raw, io.TextIOWrapper(raw, encoding=encoding, newline="") as file:
         yield file
 
@@ -182,6 +186,20 @@ def find_fault(path: Path, dialect: Dialect) -> str:
     if _has_both_line_ends(path):
         return f"{path}: some lines end in CR LF and others in LF. Write the file with one of the two"
     return ""
+
+
+def line_of(path: Path, dialect: Dialect, column: str, value: str) -> int:
+    """Return the line of the first record at `path` that holds `value`, blanks cut off, in `column`; 0 if none does."""
+    at = dialect.header.index(column)
+    try:
+        with text_of(path, dialect.encoding) as file:
+            for number, (line, record) in enumerate(_numbered(file, dialect.delimiter)):
+                is_row = number > 0 or not dialect.has_header
+                if is_row and len(record) > at and record[at].strip(_CUT) == value:
+                    return line
+    except (csv.Error, SourceError, UnicodeError):
+        return 0
+    return 0
 
 
 _QUOTE_IT = "Declare `delimiter`, or quote the values that hold it"
@@ -260,4 +278,5 @@ def read_csv_sql(paths: Sequence[Path], dialect: Dialect, null_values: Sequence[
     return f"(SELECT {cleaned} FROM {source})"
 
 
-_BLANKS = "' ' || chr(9) || chr(13) || chr(160)"
+_CUT = " \t\r\xa0"
+_BLANKS = "' ' || chr(9) || chr(13) || chr(160)"  # the same in SQL

@@ -20,8 +20,8 @@ import duckdb
 
 from dataproducts.errors import SourceError, first_line, suggest
 from dataproducts.rules.footers import guard
-from dataproducts.sources.dialect import Dialect, detect, find_fault, read_csv_sql, text_of
-from dataproducts.sources.readings import column_types, date_formats, typed, typed_or_error, unfit
+from dataproducts.sources.dialect import Dialect, detect, find_fault, line_of, read_csv_sql, text_of
+from dataproducts.sources.readings import column_types, date_formats, expected, typed, typed_or_error, unfit
 from dataproducts.sql import file_patterns, quote
 from dataproducts.trial import columns_of
 
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from dataproducts.product import Server
+    from dataproducts.sources.readings import Misfit
 
 SUFFIXES = {
     "csv": (".csv", ".tsv", ".txt", ".csv.gz", ".tsv.gz"),
@@ -179,9 +180,15 @@ def expand(path: Path, kind: str, *, where: str, declared: str) -> list[Path]:
         what = "no file matches" if has_magic else "there is no file or folder"
     found = sorted(child.resolve() for child in found if child.is_file() and not child.name.startswith((".", "_")))
     if not found:
-        raise SourceError(f"{where}: {what} {declared!r} (looked for {path}). Put it there, or set `path` for this "
-                          "server in the environment")  # fmt: skip
+        raise SourceError(f"{where}: {what} {declared!r} (looked for {path}).{near_files(path)} Put it there, correct "
+                          "`path`, or override it in the environment")  # fmt: skip
     return found
+
+
+def near_files(path: Path) -> str:
+    """Return ` Did you mean …? Known: …` of the data files beside `path`, which is not there; '' if there are none."""
+    names = [child.name for child in path.parent.iterdir() if format_of(child.name)] if path.parent.is_dir() else []
+    return suggest(path.name, sorted(names)) if names else ""
 
 
 def _consumed(path: Path, shown: str) -> ConsumedFile:
@@ -217,10 +224,13 @@ def read_files(
 
 def _with_columns(con: duckdb.DuckDBPyConnection, source: str, settings: Mapping[str, Any], *, where: str) -> str:
     """`source` with declared columns cast; describing it shows now, not later, whether it can be read."""
-    known = tuple(columns_of(con, source))
-    declared = _declared_columns(settings, known, where=where)
-    casts = ", ".join(f"CAST({quote(name)} AS {kind}) AS {quote(name)}" for name, kind in declared.items())
-    return f"(SELECT * REPLACE ({casts}) FROM {source})" if casts else source
+    types = columns_of(con, source)
+    declared = _declared_columns(settings, tuple(types), where=where)
+    casts = {name: f"TRY_CAST({quote(name)} AS {kind})" for name, kind in declared.items() if types[name] == "VARCHAR"}
+    for misfit in unfit(con, source, casts):
+        raise SourceError(f"{where}: {_misfit(misfit, declared[misfit.column], ())}")
+    listed = ", ".join(f"CAST({quote(name)} AS {kind}) AS {quote(name)}" for name, kind in declared.items())
+    return f"(SELECT * REPLACE ({listed}) FROM {source})" if listed else source
 
 
 def _declared_columns(settings: Mapping[str, Any], known: Sequence[str], *, where: str) -> dict[str, str]:
@@ -237,15 +247,35 @@ def _read_csv(con: duckdb.DuckDBPyConnection, files: Sequence[Path], settings: M
     declared = _declared_columns(settings, names, where=where)
     formats = date_formats(settings)
     readings = {name: typed(quote(name), kind, formats) for name, kind in declared.items()}
-    for name, (count, shapes) in unfit(con, text, readings).items():
-        raise SourceError(
-            f"{where}: {count} values of column {name!r} are no {declared[name]}; they look like "
-            f"{', '.join(map(repr, shapes))}. Declare it as VARCHAR and clean it in the transform, or mend the file"
-        )
+    for misfit in unfit(con, text, readings):
+        place = place_of(files, settings, misfit)
+        raise SourceError(f"{where}: {_misfit(misfit, declared[misfit.column], formats, place=place)}")
     readings = {name: typed_or_error(quote(name), kind, formats) for name, kind in declared.items()}
     open_names = [name for name in names if name not in declared]
     readings |= column_types(con, text, open_names, formats=formats, where=where)
     return f"(SELECT {', '.join(f'{readings[name]} AS {quote(name)}' for name in names)} FROM {text})"
+
+
+def _misfit(misfit: Misfit, kind: str, formats: Sequence[str], *, place: str = "") -> str:
+    """What is wrong, where, what is expected, and what to do; no value is shown, for it may be somebody's name."""
+    what, verb, at = (
+        ("1 value", "is", "at") if misfit.count == 1 else (f"{misfit.count} values", "are", "for instance at")
+    )
+    dated = kind.upper().startswith(("DATE", "TIMESTAMP")) and not formats
+    return (
+        f"{what} of column {misfit.column!r} {verb} no {kind}{f', {at} {place}' if place else ''}. Found: "
+        f"{', '.join(map(repr, misfit.shapes))} (9 is any digit, a any letter). Expected: {expected(kind, formats)}. "
+        f"{'Declare `dateFormat`, mend' if dated else 'Mend'} the file, or declare the column as VARCHAR in `columns` "
+        "and clean it in the transform"
+    )
+
+
+def place_of(files: Sequence[Path], settings: Mapping[str, Any], misfit: Misfit) -> str:
+    """Return `path:line` of one of the values in CSV files; '' if it is in none, for one may have changed."""
+    for path in files:
+        if line := line_of(path, _dialect(path, settings), misfit.column, misfit.value):
+            return f"{path}:{line}"
+    return ""
 
 
 def text_relation(

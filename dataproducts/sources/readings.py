@@ -7,6 +7,7 @@ fits stays text.
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from dataproducts.errors import SourceError
@@ -80,7 +81,7 @@ def _readings(column: str, formats: Sequence[str]) -> dict[str, str]:
 def _certain(column: str, reading: str) -> str:
     """SQL for a reading that fits every value: should one not fit after all, the file has changed, and it raises."""
     if "%" in reading:
-        return f"CAST(strptime({column}, {literal(reading)}) AS {_kind(reading)})"
+        return f"CAST(strptime({zoned(column, reading)}, {literal(reading)}) AS {_kind(reading)})"
     return f"CAST({column} AS {reading})" if reading else column
 
 
@@ -100,7 +101,7 @@ def _still_fitting(
 
 def _ambiguous(con: duckdb.DuckDBPyConnection, source: str, name: str, formats: Iterable[str], *, where: str) -> str:
     rows = con.execute(
-        f"SELECT DISTINCT {quote(name)} FROM {source} WHERE {quote(name)} IS NOT NULL ORDER BY ALL LIMIT 3"
+        f"SELECT DISTINCT {_shape(quote(name))} FROM {source} WHERE {quote(name)} IS NOT NULL ORDER BY ALL LIMIT 3"
     ).fetchall()
     examples = ", ".join(repr(value) for (value,) in rows)
     return (
@@ -111,7 +112,7 @@ def _ambiguous(con: duckdb.DuckDBPyConnection, source: str, name: str, formats: 
 
 def _parsed(column: str, date_format: str) -> str:
     """A moment in text, NULL where it does not fit; %Y is four digits, though strptime takes 1/2/12 for the year 12."""
-    moment = f"try_strptime({column}, {literal(date_format)})"
+    moment = f"try_strptime({zoned(column, date_format)}, {literal(date_format)})"
     return f"CASE WHEN regexp_matches({column}, '\\d{{4}}') THEN {moment} END" if "%Y" in date_format else moment
 
 
@@ -123,6 +124,9 @@ def _kind(date_format: str) -> str:
 def dated(column: str, date_format: str) -> str:
     """Return SQL that reads text by `date_format`, NULL where it does not fit: a DATE, or with a clock a TIMESTAMP."""
     return f"CAST({_parsed(column, date_format)} AS {_kind(date_format)})"
+
+
+_WHOLE = r"U?(TINY|SMALL|BIG|HUGE)?INT(EGER)?"
 
 
 def typed(column: str, sql_type: str, formats: Sequence[str] = ()) -> str:
@@ -138,7 +142,7 @@ def typed(column: str, sql_type: str, formats: Sequence[str] = ()) -> str:
     attempt = f"TRY_CAST({column} AS {sql_type})"
     if kind.startswith(("DATE", "TIMESTAMP")) and "[" not in kind:
         return f"CASE WHEN regexp_matches({column}, '^\\d{{4}}-') THEN {attempt} END"
-    if re.fullmatch(r"U?(TINY|SMALL|BIG|HUGE)?INT(EGER)?", kind):
+    if re.fullmatch(_WHOLE, kind):
         return f"CASE WHEN regexp_full_match({column}, '[-+]?\\d+') THEN {attempt} END"
     scaled = re.fullmatch(r"(DECIMAL|NUMERIC)\(\s*\d+\s*,\s*(\d+)\s*\)", kind)
     if scaled:
@@ -153,59 +157,100 @@ def typed_or_error(column: str, sql_type: str, formats: Sequence[str] = ()) -> s
     return f"coalesce({typed(column, sql_type, formats)}, CASE WHEN {column} IS NOT NULL THEN error({said}) END)"
 
 
-def unfit(
-    con: duckdb.DuckDBPyConnection, source: str, readings: Mapping[str, str]
-) -> dict[str, tuple[int, tuple[str, ...]]]:
-    """Return for each column how many values its reading does not fit, and up to 3 shapes of such values.
+@dataclass(frozen=True, slots=True)
+class Misfit:
+    """Values of one column that are not of its type: how many, up to 3 shapes of them, and one that is not to be told.
 
-    A shape shows 9 for a digit and a for a letter, so that no value of the data is told. Columns without such values
-    are left out.
+    A shape shows 9 for a digit and a for a letter.
     """
+
+    column: str
+    count: int
+    shapes: tuple[str, ...]
+    value: str
+
+
+def unfit(con: duckdb.DuckDBPyConnection, source: str, readings: Mapping[str, str]) -> tuple[Misfit, ...]:
+    """Return the columns that hold values which their reading does not fit."""
     if not readings:
-        return {}
+        return ()
+    tests = {name: f"{quote(name)} IS NOT NULL AND ({sql}) IS NULL" for name, sql in readings.items()}
     parts = []
-    for name, sql in readings.items():
-        wrong = f"{quote(name)} IS NOT NULL AND ({sql}) IS NULL"
-        digits = f"regexp_replace({quote(name)}, '\\p{{L}}', 'a', 'g')"
-        shape = f"left(regexp_replace({digits}, '\\d', '9', 'g'), 30)"
-        parts.append(f"count(*) FILTER (WHERE {wrong}), (list(DISTINCT {shape}) FILTER (WHERE {wrong}))[1:3]")
+    for name, wrong in tests.items():
+        shapes = f"list_sort(list(DISTINCT {_shape(quote(name))}) FILTER (WHERE {wrong}))[1:3]"
+        parts += [f"count(*) FILTER (WHERE {wrong})", shapes]
     row = con.execute(f"SELECT {', '.join(parts)} FROM {source}").fetchone() or ()
-    pairs = zip(readings, row[::2], row[1::2], strict=True)
-    return {name: (count, tuple(sorted(shapes))) for name, count, shapes in pairs if count}
+    found = []
+    for name, count, shapes in zip(readings, row[::2], row[1::2], strict=True):
+        if count:
+            # The engine keeps the order of a file, so this is an early one, and is soon found there.
+            first = con.execute(f"SELECT {quote(name)} FROM {source} WHERE {tests[name]} LIMIT 1").fetchall()
+            found.append(Misfit(name, count, tuple(shapes), first[0][0] if first else ""))
+    return tuple(found)
+
+
+def _shape(column: str) -> str:
+    letters = f"regexp_replace({column}, '\\p{{L}}', 'a', 'g')"
+    return f"left(regexp_replace({letters}, '\\d', '9', 'g'), 30)"
+
+
+def expected(sql_type: str, formats: Sequence[str] = ()) -> str:
+    """Return how a value of a type is written: in words, with an example."""
+    kind = sql_type.upper()
+    if kind.startswith(("DATE", "TIMESTAMP")):
+        iso = "2024-01-31 in ISO 8601" if kind == "DATE" else "2024-01-31 14:30:00 in ISO 8601"
+        return f"a date like {' or '.join(formats)}" if formats else f"a date such as {iso}"
+    if re.fullmatch(_WHOLE, kind):
+        return "a whole number such as 42"
+    if kind.startswith(("DECIMAL", "NUMERIC", "DOUBLE", "FLOAT", "REAL")):
+        return f"a number such as 12.5 that fits {sql_type}"
+    return "true or false" if kind == "BOOLEAN" else f"text that DuckDB casts to {sql_type}"
 
 
 def date_formats(settings: Mapping[str, Any]) -> tuple[str, ...]:
-    """Return the `dateFormat` and `timestampFormat` of a source in the words of strptime."""
-    declared = (settings.get("dateFormat"), settings.get("timestampFormat"))
-    return tuple(strptime_format(str(value)) for value in declared if value)
+    """Return the `dateFormat` and `timestampFormat` of a source in the words of strptime.
+
+    Raises: SourceError, for letters that mean nothing here: `DD/MM/YYYY`.
+    """
+    found = []
+    for key in ("dateFormat", "timestampFormat"):
+        if declared := str(settings.get(key) or ""):
+            found.append(strptime_format(declared, strict=True))
+            if not found[-1]:
+                raise SourceError(
+                    f"`{key}` {declared!r} has letters that mean nothing here. Write it like dd/MM/yyyy HH:mm:ss, "
+                    "with other letters between single quotes, or like %d/%m/%Y %H:%M:%S"
+                )
+    return tuple(found)
 
 
 _TOKENS = {
-    "yyyy": "%Y",
-    "yy": "%y",
-    "MM": "%m",
-    "M": "%-m",
-    "dd": "%d",
-    "d": "%-d",
-    "HH": "%H",
-    "hh": "%I",
-    "mm": "%M",
-    "ss": "%S",
-    "SSSSSS": "%f",
-    "SSS": "%g",
-    "a": "%p",
-    "XXX": "%z",
-}
+    "yyyy": "%Y", "uuuu": "%Y", "yy": "%y", "MMMM": "%B", "MMM": "%b", "MM": "%m", "M": "%-m", "dd": "%d", "d": "%-d",
+    "DDD": "%j", "EEEE": "%A", "EEE": "%a", "HH": "%H", "H": "%-H", "hh": "%I", "h": "%-I", "a": "%p", "mm": "%M",
+    "ss": "%S", "SSSSSS": "%f", "SSS": "%g", "XXX": "%z", "xxx": "%z", "XX": "%z", "xx": "%z", "Z": "%z",
+    "T": "T",
+}  # fmt: skip
+_WORD = re.compile(r"'((?:[^']|'')*)'|([A-Za-z])\2*|[^A-Za-z']")
 
 
-def strptime_format(declared: str) -> str:
+def strptime_format(declared: str, *, strict: bool = False) -> str:
     """Return a date format in the words of strptime; `dd-MM-yyyy`, as ODCS writes formats, becomes `%d-%m-%Y`.
 
-    Text between single quotes stands for itself.
+    Text between single quotes stands for itself. So do letters that strptime lacks, unless `strict`: then it is ''.
     """
     if "%" in declared:
         return declared
-    tokens = "|".join(sorted(_TOKENS, key=len, reverse=True))
-    return re.sub(
-        f"'([^']*)'|({tokens})", lambda m: m.group(1) if m.group(2) is None else _TOKENS[m.group(2)], declared
-    )
+    parts = []
+    for match in _WORD.finditer(declared):
+        if match[1] is not None:
+            parts.append(match[1].replace("''", "'") or "'")
+        elif strict and match[2] and match[0] not in _TOKENS:
+            return ""
+        else:
+            parts.append(_TOKENS.get(match[0], match[0]))
+    return "".join(parts)
+
+
+def zoned(column: str, date_format: str) -> str:
+    """Return SQL for text that is read by `date_format`: strptime's %z does not know the Z that ISO 8601 writes."""
+    return f"regexp_replace({column}, 'Z$', '+00')" if "%z" in date_format else column

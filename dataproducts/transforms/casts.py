@@ -55,6 +55,8 @@ def checked(name: str, source: str, target: str, *, expression: str | None = Non
     elif not keeps_value(source, target):
         lost += f" OR CAST({cast} AS {source}) IS DISTINCT FROM {value}"
     problem = f"a value would be lost or changed by the cast from {source} to {target}"
+    if _family(source) == "text":
+        problem += ". `dataproducts check FILE --contract CONTRACT` names the line: mend it, or cast in a transform"
     return f"CASE WHEN {value} IS NOT NULL AND ({lost}) THEN CAST({_raise(name, problem)} AS {target}) ELSE {cast} END"
 
 

@@ -16,6 +16,7 @@ from sqlglot import exp
 from sqlglot.errors import SqlglotError
 
 from dataproducts.errors import DeclarationError, Fault, suggest
+from dataproducts.transforms.code import plain_python
 from dataproducts.trial import database
 
 if TYPE_CHECKING:
@@ -118,11 +119,15 @@ def faults(transform: Transform, table: str, *, partitioned: bool | None = None)
 
 
 def code_version(transform: Transform | None) -> str:
-    """Return 16 hexadecimal digits that change with the meaning of the text; comments and layout do not count."""
+    """Return 16 hexadecimal digits that change with the meaning of the text; comments and layout do not count.
+
+    The modules of the project that a Python transform imports are part of its meaning.
+    """
     if transform is None:
         return "pass-through"
+    home = next((folder for folder in transform.path.parents if (folder / "assets").is_dir()), None)
     try:
-        text = _sql_tokens(transform.text) if transform.kind == "sql" else ast.unparse(ast.parse(transform.text))
+        text = _sql_tokens(transform.text) if transform.kind == "sql" else plain_python(transform.text, home)
     except (SqlglotError, SyntaxError, ValueError):
         text = transform.text
     return hashlib.sha256(f"{transform.kind}\n{text}".encode()).hexdigest()[:16]

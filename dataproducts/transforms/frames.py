@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from dataproducts.errors import TransformError
 from dataproducts.product import RuleKind, Severity, Threshold
+from dataproducts.rules.custom.found import INTEGERS
 from dataproducts.transforms.dependencies import place
 
 if TYPE_CHECKING:
@@ -26,18 +27,8 @@ if TYPE_CHECKING:
 
     Series: TypeAlias = Any  # a pandas Series; its stubs know dtypes by literal names alone
 
-_INTEGERS = {
-    "TINYINT": "Int8",
-    "SMALLINT": "Int16",
-    "INTEGER": "Int32",
-    "BIGINT": "Int64",
-    "UTINYINT": "UInt8",
-    "USMALLINT": "UInt16",
-    "UINTEGER": "UInt32",
-    "UBIGINT": "UInt64",
-}
 _DTYPES = {
-    **_INTEGERS,
+    **INTEGERS,
     "VARCHAR": "string",
     "BOOLEAN": "boolean",
     "FLOAT": "float32",
@@ -213,7 +204,7 @@ def _conformed(values: Series, kind: str) -> Series:
     made: Series = values
     if wanted and len(values) and values.isna().all():
         made = pd.Series([None] * len(values), index=values.index, dtype=wanted)
-    elif kind in _INTEGERS and numeric:
+    elif kind in INTEGERS and numeric:
         made = _whole(values, wanted)
     elif kind == "DATE" and types.is_datetime64_dtype(values.dtype):
         made = _dates(values)

@@ -24,6 +24,14 @@ with dg.DagsterInstance.get() as instance:
         if not ran.success:
             sys.exit(1)
 """
+# What the command line writes to a home that has no settings, and what the reference project has in `resources/`.
+_SETTINGS = """\
+telemetry:
+  enabled: false
+event_log_storage:
+  module: dataproducts.compile.event_log
+  class: EventLog
+"""
 
 
 def copy_project(work: Path) -> None:
@@ -73,7 +81,7 @@ class Job:
         """Copy the project, and write the few lines that run its jobs."""
         copy_project(work)
         (work / ".dagster").mkdir()
-        (work / ".dagster" / "dagster.yaml").write_text("telemetry:\n  enabled: false\n", encoding="utf-8")
+        (work / ".dagster" / "dagster.yaml").write_text(_SETTINGS, encoding="utf-8")
         (work / "run_jobs.py").write_text(_JOBS, encoding="utf-8")
 
     def first(self, work: Path, python: Path) -> Command:

@@ -8,23 +8,27 @@ Names are the text of `implementation`, resolved in the mapping that the project
 
 from __future__ import annotations
 
+import sys
+from contextlib import redirect_stdout
 from typing import TYPE_CHECKING, Any
 
 import duckdb
 
 from dataproducts.errors import DataProductError, UnknownNameError, UsageError
-from dataproducts.rules.custom.engines import ENGINES, declared_only, engine_of, is_foreign
+from dataproducts.rules.custom.engines import ENGINES, declared_only, engine_of, is_foreign, object_of
 from dataproducts.rules.custom.found import Found
 from dataproducts.rules.custom.great_expectations import run_great_expectations
 from dataproducts.rules.custom.pandera import run_pandera
+from dataproducts.rules.custom.places import raised_at
 from dataproducts.rules.custom.python import run_python
+from dataproducts.rules.masking import mask_error
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from dataproducts.product import Rule, Table
 
-__all__ = ["Found", "declared_only", "is_foreign", "run_custom"]
+__all__ = ["Found", "declared_only", "is_foreign", "object_of", "run_custom"]
 
 
 def run_custom(
@@ -43,20 +47,39 @@ def run_custom(
         raise UnknownNameError("engine for custom rules", engine, ENGINES)
     # DuckDB 2.0 makes no relation while the result of an `execute` is not fetched to its end, as `fetchone` leaves it.
     con.execute("SELECT 1").fetchall()
-    rows = con.sql(f"SELECT * FROM {relation}")
-    given = rule.params.get("implementation", "")
-    if engine != "greatExpectations":
-        given = str(given).strip()
-        if given not in named:
-            raise UnknownNameError(f"{engine} rule", given, named)
+    name = object_of(rule)
     try:
-        if engine == "greatExpectations":
+        # What an object prints must not stand among the facts of a command.
+        with redirect_stdout(sys.stderr):
+            made = _object(engine, name, rule, named)
+            if engine == "python":
+                return run_python(con, relation, rule, made)
+            rows = con.sql(f"SELECT * FROM {relation}")
+            if engine == "pandera":
+                return run_pandera(rows, table, rule, made)
             return run_great_expectations(rows, table, rule, named)
-        return (run_python if engine == "python" else run_pandera)(rows, table, rule, named[given])
-    except (DataProductError, duckdb.Error, MemoryError):
-        raise
-    except Exception as error:
-        # An object of the project's may raise anything, and no rule beside it may go without a result for that. Its
-        # message may quote values of the data: the type is enough here.
-        shown = repr(given) if isinstance(given, str) else "suite"
-        raise UsageError(f"{rule.mark}: {engine} rule {shown} raised {type(error).__name__}") from error
+    # An object of the project's may raise anything, or try to exit, and no rule beside it may go without a result for
+    # that. Its message may quote values of the data: of errors that are not ours the type is enough here.
+    except (Exception, SystemExit) as error:
+        at = raised_at(error)
+        is_known = isinstance(error, DataProductError | duckdb.Error)
+        if is_known and not at:
+            raise
+        where = f" at {at}" if at else ""
+        why = f": {mask_error(error, table)}" if is_known else ""
+        shown = repr(name) if name else "suite"
+        raise UsageError(f"{rule.mark}: {engine} rule {shown} raised {type(error).__name__}{where}{why}") from error
+
+
+def _object(engine: str, name: str, rule: Rule, named: Mapping[str, Any]) -> Any:
+    """The object that `rule` names; None where its suite stands in the contract."""
+    if name in named:
+        return named[name]
+    if engine == "greatExpectations" and not name:
+        return None
+    if named:
+        raise UnknownNameError(f"{engine} rule", name, named)
+    raise UsageError(
+        f"{rule.mark}: {engine} rule {name!r} is in no project that is open here. Name it in `CUSTOM` of checks/, "
+        "and run the command inside that project, or with -C and its folder"
+    )

@@ -52,6 +52,17 @@ def known_engine(written: str) -> str:
     return _SPELT.get(_bare(written), written)
 
 
+def object_of(rule: Rule) -> str:
+    """Return the name of the object of the project's that `rule` names; empty if it needs none, or is malformed."""
+    given, engine = rule.params.get("implementation"), engine_of(rule)
+    if engine == "greatExpectations":
+        try:
+            given = expectations_of(given)
+        except ValueError:
+            return ""
+    return given.strip() if isinstance(given, str) and engine in ENGINES else ""
+
+
 def is_foreign(rule: Rule) -> bool:
     """Return whether the rule is of an engine that is known and not run here."""
     return engine_of(rule) in FOREIGN

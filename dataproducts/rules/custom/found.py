@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 SAMPLED_ROWS = 5
 
-_INTEGERS = {
+INTEGERS = {
     "TINYINT": "Int8",
     "SMALLINT": "Int16",
     "INTEGER": "Int32",
@@ -31,6 +31,7 @@ _INTEGERS = {
     "UINTEGER": "UInt32",
     "UBIGINT": "UInt64",
 }
+"""Integer types of DuckDB, and those of pandas that hold the same numbers and NULL."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +51,7 @@ def frame_of(rows: duckdb.DuckDBPyRelation) -> pd.DataFrame:
     import pandas as pd  # noqa: PLC0415 - takes a second to import
 
     kinds = {name: str(kind) for name, kind in zip(rows.columns, rows.types, strict=True)}
-    whole = [name for name, kind in kinds.items() if kind in _INTEGERS]
+    whole = [name for name, kind in kinds.items() if kind in INTEGERS]
     # DuckDB makes float64 of integers with NULLs, which changes keys above 2^53: values and NULLs come apart instead.
     mark = "_is_null"
     while any(name.startswith(mark) for name in kinds):
@@ -66,7 +67,7 @@ def frame_of(rows: duckdb.DuckDBPyRelation) -> pd.DataFrame:
     for at, name in enumerate(whole):
         absent, values = frame.pop(f"{mark}{at}"), frame[name]
         if absent.any():
-            frame[name] = values.astype(_INTEGERS[kinds[name]]).mask(absent)
+            frame[name] = values.astype(INTEGERS[kinds[name]]).mask(absent)
     return frame
 
 

@@ -106,8 +106,6 @@ def _suite(gx: Any, rule: Rule, named: Mapping[str, Callable[..., Any]], *, name
     """Return the rule's expectations as a suite of GX."""
     given = _expectations(rule.params.get("implementation"))
     if isinstance(given, str):
-        if given not in named:
-            raise UnknownNameError("suite of expectations", given, named)
         made = named[given]
         made = made() if callable(made) else made
         given = [] if isinstance(made, gx.ExpectationSuite) else _expectations(made)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from dataproducts.errors import UsageError
 from dataproducts.rules.custom.found import Found, frame_of, sample_of
+from dataproducts.rules.custom.places import traced_at
 
 if TYPE_CHECKING:
     import duckdb
@@ -16,11 +17,17 @@ if TYPE_CHECKING:
 
     from dataproducts.product import Rule, Table
 
+COPIES_ON_WRITE = 3  # the first major version of pandas that does
+
 
 def run_pandera(rows: duckdb.DuckDBPyRelation, table: Table, rule: Rule, schema: Any) -> Found:
-    """Return what `schema` rejects in `rows`. Raises: UsageError, where pandera is told not to look at the data."""
+    """Return what `schema` rejects in `rows`.
+
+    Raises: UsageError, where pandera is told not to look at the data, a check raised, or validating gave no frame.
+    """
+    import pandas as pd  # noqa: PLC0415 - a second
     from pandera.config import ValidationDepth, get_config_context  # noqa: PLC0415 - two seconds, and few need it
-    from pandera.errors import SchemaError, SchemaErrors  # noqa: PLC0415 - as above
+    from pandera.errors import SchemaError, SchemaErrorReason, SchemaErrors  # noqa: PLC0415 - as above
 
     config = get_config_context()
     # What the environment turned off would pass everything, and nobody would see.
@@ -28,15 +35,24 @@ def run_pandera(rows: duckdb.DuckDBPyRelation, table: Table, rule: Rule, schema:
         raise UsageError(f"{rule.mark}: pandera is told not to validate: unset PANDERA_VALIDATION_ENABLED and _DEPTH")
     frame = frame_of(rows)
     try:
-        kept = schema.validate(frame, lazy=True)
+        # A validation of the project's own may write into what it is given, which examples of rows are taken from. From
+        # 3.0 on pandas copies what is written to.
+        kept = schema.validate(frame.copy(deep=int(pd.__version__.split(".")[0]) < COPIES_ON_WRITE), lazy=True)
     except SchemaErrors as error:
         errors = list(error.schema_errors)
     except SchemaError as error:
         errors = [error]
     else:
         # A schema may drop invalid rows instead of refusing them: they are rejected all the same.
+        if not isinstance(kept, pd.DataFrame):
+            raise UsageError(f"{rule.mark}: validating returned {type(kept).__name__}, not a frame")
         failed = frame.index.difference(kept.index)
         return Found(len(failed), sample_of(frame, failed, table))
+    for fault in errors:
+        if fault.reason_code is SchemaErrorReason.CHECK_ERROR:
+            # It judged nothing, and must not count as one fault that a threshold lets pass.
+            at = traced_at(str(fault))
+            raise UsageError(f"{rule.mark}: check {_name(fault)} raised an exception{f' at {at}' if at else ''}")
     failed, whole = _rejected(frame, errors)
     return Found(len(failed) + whole, sample_of(frame, failed, table), tuple(dict.fromkeys(map(_name, errors))))
 
