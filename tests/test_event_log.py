@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import dagster as dg
@@ -59,6 +61,38 @@ def test_either_storage_reads_what_the_other_wrote(tmp_path):
             assert len(ours.fetch_materializations(dg.AssetKey("table"), limit=10).records) == len(runs)
             key = dg.AssetCheckKey(dg.AssetKey("table"), "good")
             assert len(ours.event_log_storage.get_asset_check_execution_history(key, limit=10)) == len(runs)
+
+
+def shape(path: Path) -> tuple[list[tuple[str, ...]], list[tuple[str]], str]:
+    """Return the tables and indexes of a file, its revision, and how it is written."""
+    with closing(sqlite3.connect(path)) as con:
+        tables = con.execute("SELECT type, name, sql FROM sqlite_master ORDER BY 1, 2").fetchall()
+        revision = con.execute("SELECT version_num FROM alembic_version").fetchall()
+        return tables, revision, con.execute("PRAGMA journal_mode").fetchone()[0]
+
+
+def test_a_run_has_the_file_that_dagster_would_make(tmp_path):
+    """Made without a migration, a run's file has the tables, indexes and revision of one that Dagster migrated."""
+    made = {}
+    for settings in (OURS, ""):
+        with instance(tmp_path / "home", settings) as ours:
+            made[settings] = dg.materialize([table], instance=ours).run_id
+    folder = tmp_path / "home" / "history" / "runs"
+    assert shape(folder / f"{made[OURS]}.db") == shape(folder / f"{made['']}.db")
+
+
+def test_a_file_that_somebody_else_makes_meanwhile(tmp_path, monkeypatch):
+    """Between the look whether there is a file and making it, another process makes it: both log."""
+    made = event_log._make
+
+    def late(engine):
+        made(engine)
+        made(engine)
+
+    monkeypatch.setattr(event_log, "_make", late)
+    with instance(tmp_path / "home", OURS) as ours:
+        run = dg.materialize([table], instance=ours)
+        assert "ASSET_MATERIALIZATION" in kinds(ours, run.run_id)
 
 
 def test_files_lie_where_the_settings_say(tmp_path):

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import sys
+from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import date
+from functools import cache
 from pathlib import Path  # noqa: TC003 - click reads the annotations
 from typing import TYPE_CHECKING, Any
 
@@ -18,10 +20,10 @@ from dataproducts.cli.verdicts import print_samples, rule_grid
 from dataproducts.errors import DeclarationError, RefusedError, SourceError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from dataproducts.cli.project import Project
-    from dataproducts.compile.build import Built
+    from dataproducts.compile.build import Built, Instance
     from dataproducts.plan import ProductPlan
     from dataproducts.product import DataProduct
     from dataproducts.refresh import TableOutcome
@@ -59,6 +61,7 @@ class _Wish:
     force: bool
     days: tuple[date, date] | None
     quiet: bool
+    instance: Callable[[], Instance]
 
 
 @click.command(short_help="Show what a build would do, and why.")
@@ -149,12 +152,14 @@ def build(
     refused: dict[str, str] = {}
     found: list[Results] = []
     try:
-        for product in project.chosen(products):
-            facts = _build_one(project, warehouse, product, refused, wish=_Wish(force, days, as_json))
-            if report is not None:
-                report.append(facts)
-            if wanted:
-                found.append(build_results(warehouse, product, facts))
+        with ExitStack() as opened:
+            wish = _Wish(force, days, as_json, cache(lambda: opened.enter_context(_instance())))
+            for product in project.chosen(products):
+                facts = _build_one(project, warehouse, product, refused, wish=wish)
+                if report is not None:
+                    report.append(facts)
+                if wanted:
+                    found.append(build_results(warehouse, product, facts))
     except KeyboardInterrupt:
         click.echo(
             "\ndataproducts: interrupted. The product under way was not released; what was before it stays.", err=True
@@ -205,7 +210,7 @@ def _build_one(
         if not quiet:
             out.print(f"\n[bold]{product.address}[/] is up to date")
         return facts
-    built = _run(project, product, planned, quiet=quiet)
+    built = _run(project, product, planned, wish)
     facts["run"] = built.run_id
     facts["tables"] = {o.table.name: _table_json(o) for o in built.tables}
     if built.release is not None:
@@ -218,7 +223,13 @@ def _build_one(
     return facts
 
 
-def _run(project: Project, product: DataProduct, planned: ProductPlan, *, quiet: bool) -> Built:
+def _instance() -> Instance:
+    from dataproducts.compile.build import open_instance  # noqa: PLC0415 - loads dagster, which takes half a second
+
+    return open_instance()
+
+
+def _run(project: Project, product: DataProduct, planned: ProductPlan, wish: _Wish) -> Built:
     """Run the product's job, with progress on a terminal."""
     from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn  # noqa: PLC0415 - only a build has one
 
@@ -232,7 +243,7 @@ def _run(project: Project, product: DataProduct, planned: ProductPlan, *, quiet:
         TimeElapsedColumn(),
         console=terminal,
         transient=True,
-        disable=quiet or not terminal.is_terminal,
+        disable=wish.quiet or not terminal.is_terminal,
     ) as progress:
         task = progress.add_task(product.address, total=total)
         return build_product(
@@ -240,6 +251,7 @@ def _run(project: Project, product: DataProduct, planned: ProductPlan, *, quiet:
             planned,
             environment=project.environment,
             custom=project.custom,
+            instance=wish.instance(),
             on_table=lambda _outcome: progress.advance(task),
         )
 

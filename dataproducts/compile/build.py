@@ -23,6 +23,14 @@ if TYPE_CHECKING:
 _SILENT = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
 
+Instance = dg.DagsterInstance
+
+
+def open_instance() -> Instance:
+    """Return the instance of DAGSTER_HOME, which closes as a context."""
+    return Instance.get()
+
+
 @dataclass(slots=True)
 class Built:
     """What a run did: its id, an outcome for each table it judged, the release if there is one, and what failed."""
@@ -39,9 +47,10 @@ def build_product(
     *,
     environment: Environment,
     custom: Mapping[str, Callable[..., Any]],
+    instance: Instance,
     on_table: Callable[[TableOutcome], None] = lambda _outcome: None,
 ) -> Built:
-    """Run what `plan` says of `product` as one Dagster run of its job, recorded in the instance of DAGSTER_HOME.
+    """Run what `plan` says of `product` as one Dagster run of its job, recorded in `instance`.
 
     A refused or failed step is told in `failures`, not raised. Partitions that are not next to each other are
     covered by one range. Raises: RefusedError, if the plan has nothing to do; KeyboardInterrupt, on SIGINT.
@@ -58,17 +67,16 @@ def build_product(
     if not plan.is_needed:
         raise RefusedError(f"{product.address} is up to date: there is nothing to build")
     definitions = compile_products([product], environment=environment, custom=custom, observe=observe)
-    with dg.DagsterInstance.get() as instance:
-        try:
-            result = definitions.resolve_job_def(job_name(product.address)).execute_in_process(
-                instance=instance,
-                asset_selection=planned_keys(product, plan),
-                tags=range_tags(plan),
-                run_config=_SILENT,
-                raise_on_error=False,
-            )
-        except dg.DagsterExecutionInterruptedError:
-            raise KeyboardInterrupt from None
+    try:
+        result = definitions.resolve_job_def(job_name(product.address)).execute_in_process(
+            instance=instance,
+            asset_selection=planned_keys(product, plan),
+            tags=range_tags(plan),
+            run_config=_SILENT,
+            raise_on_error=False,
+        )
+    except dg.DagsterExecutionInterruptedError:
+        raise KeyboardInterrupt from None
     built.run_id = result.run_id
     built.failures = [_told(step) for step in result.all_events if step.is_step_failure]
     # DuckDB takes the signal for itself while a query runs, and Dagster then sees a failed step.
