@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from dataproducts.cli.declare import AS_JSON
-from dataproducts.cli.show import console, print_json
+from dataproducts.cli.show import AS_JSON, console, print_json
 from dataproducts.cli.targets import Asked, masks_of, open_kept, open_targets
 from dataproducts.errors import SourceError, StoreError, UnknownNameError, UsageError, first_line
 

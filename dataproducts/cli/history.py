@@ -11,9 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from dataproducts.cli.declare import AS_JSON
 from dataproducts.cli.project import open_project
-from dataproducts.cli.show import console, grid, print_json
+from dataproducts.cli.show import AS_JSON, console, grid, print_json
 from dataproducts.errors import StoreError, UnknownNameError
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from typing import Any
 
 import click
 
-from dataproducts.cli import declare, explore, history, models, produce, quarantine, reports
+from dataproducts.cli import check, declare, explore, history, models, produce, quarantine, reports
 from dataproducts.errors import DataProductError, DeclarationError, StoreError, UsageError
 
 REFUSED, UNABLE = 1, 2
@@ -56,6 +56,7 @@ def main(context: click.Context, project: Path, environment: str | None) -> None
 
 for command in (
     *declare.COMMANDS,
+    *check.COMMANDS,
     *models.COMMANDS,
     *explore.COMMANDS,
     *produce.COMMANDS,

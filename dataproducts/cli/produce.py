@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from dataproducts.cli.declare import AS_JSON, result_json
+from dataproducts.cli.check import result_json
 from dataproducts.cli.project import open_project, use_dagster_home
 from dataproducts.cli.reports import REPORTS, build_results, parse_reports, write
-from dataproducts.cli.show import console, grid, mark, outcome_stands, print_json
+from dataproducts.cli.show import AS_JSON, console, grid, mark, outcome_stands, print_json
 from dataproducts.cli.verdicts import print_samples, rule_grid
 from dataproducts.errors import DeclarationError, RefusedError, SourceError
 

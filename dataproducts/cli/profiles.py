@@ -5,9 +5,7 @@ from __future__ import annotations
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
-from rich.markup import escape
-
-from dataproducts.cli.show import console, grid
+from dataproducts.cli.show import console, escape, grid
 from dataproducts.profile.html import figure
 from dataproducts.profile.model import HIDDEN
 from dataproducts.profile.notes import short

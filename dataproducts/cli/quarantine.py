@@ -8,16 +8,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
-from rich.text import Text
 
-from dataproducts.cli.declare import AS_JSON
 from dataproducts.cli.project import open_project
-from dataproducts.cli.show import console, grid, print_json, row_line
+from dataproducts.cli.show import AS_JSON, console, grid, print_json, row_line, text
 from dataproducts.errors import UsageError
 from dataproducts.rules.quarantine import RULES_COLUMN
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+
+    from rich.text import Text
 
     from dataproducts.cli.project import Project
     from dataproducts.product import DataProduct, Table
@@ -107,7 +107,7 @@ def _print(found: Sequence[Aside], examples: Mapping[str, Sequence[Mapping[str, 
 
 def _one_line(row: str, rules: str, width: int) -> Text:
     """Both in one line: the row is cut where they are too long, then the rules."""
-    line, end = Text(row), Text(rules)
+    line, end = text(row), text(rules)
     line.truncate(max(width - end.cell_len, width // 2), overflow="ellipsis")
     line.append_text(end)
     line.truncate(width, overflow="ellipsis")

@@ -1,4 +1,7 @@
-"""How facts are printed: as JSON, or as tables that fit 80 columns; it must not compute them."""
+"""How facts are printed: as JSON, or as tables that fit 80 columns; it must not compute them.
+
+Nobody else imports rich: it takes a twentieth of a small check, and JSON needs none of it.
+"""
 
 from __future__ import annotations
 
@@ -8,15 +11,17 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import click
-from rich.console import Console
-from rich.table import Table as Grid
-from rich.text import Text
 
 from dataproducts.errors import StoreError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
+    from rich.console import Console
+    from rich.table import Table as Grid
+    from rich.text import Text
+
+AS_JSON = click.option("--json", "as_json", is_flag=True, help="Print the facts as JSON.")
 MARKS = {
     "passed": ("✓", "green"),
     "failed": ("✗", "red"),
@@ -29,7 +34,23 @@ MARKS = {
 
 def console(*, err: bool = False) -> Console:
     """Return the terminal, without colours or boxes where the output is not one."""
+    from rich.console import Console  # noqa: PLC0415 - as the module says
+
     return Console(stderr=err, highlight=False, soft_wrap=False)
+
+
+def text(value: str = "", style: str = "") -> Text:
+    """Return `value` as it stands: a `[` in it is no style."""
+    from rich.text import Text  # noqa: PLC0415 - as the module says
+
+    return Text(value, style=style)
+
+
+def escape(value: str) -> str:
+    """Return `value` for use inside a line with styles, of which it holds none."""
+    from rich.markup import escape as escaped  # noqa: PLC0415 - as the module says
+
+    return escaped(value)
 
 
 def print_json(value: Any) -> None:
@@ -59,6 +80,20 @@ def _finite(value: Any) -> Any:
     return [_finite(item) for item in value] if isinstance(value, list | tuple) else value
 
 
+def bare_grid(title: str = "", *, plain: bool = False) -> Grid:
+    """Return a table without lines and columns; a `plain` one hides the headings that it gets."""
+    from rich.table import Table as Grid  # noqa: PLC0415 - as the module says
+
+    return Grid(
+        title=title or None,
+        title_justify="left",
+        box=None,
+        pad_edge=False,
+        header_style="bold",
+        show_header=not plain,
+    )
+
+
 def grid(
     headings: Sequence[str],
     rows: Iterable[Sequence[Any]],
@@ -68,18 +103,13 @@ def grid(
     plain: bool = False,
 ) -> Grid:
     """Return a table without lines; `right` are the columns with numbers; a `plain` one hides its headings."""
-    table = Grid(
-        title=title or None,
-        title_justify="left",
-        box=None,
-        pad_edge=False,
-        header_style="bold",
-        show_header=not plain,
-    )
+    from rich.text import Text  # noqa: PLC0415 - as the module says
+
+    table = bare_grid(title, plain=plain)
     for index, heading in enumerate(headings):
         table.add_column(heading, justify="right" if index in right else "left", overflow="fold")
     for row in rows:
-        table.add_row(*(cell if isinstance(cell, Text) else Text(str(cell)) for cell in row))
+        table.add_row(*(cell if isinstance(cell, Text) else text(str(cell)) for cell in row))
     return table
 
 
@@ -109,4 +139,4 @@ def _spelt(value: Any) -> str:
 def mark(state: str) -> Text:
     """Return the sign for `passed`, `failed`, `warned`, `error` (not judged), `skipped` or `told`."""
     sign, style = MARKS[state]
-    return Text(sign, style=style)
+    return text(sign, style)

@@ -7,14 +7,14 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 import click
-from rich.table import Table as Grid
-from rich.text import Text
 
-from dataproducts.cli.show import console, mark, row_line
+from dataproducts.cli.show import bare_grid, console, mark, row_line, text
 from dataproducts.reports.results import Outcome, outcome_of, rejected_rows, worst
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
+
+    from rich.text import Text
 
     from dataproducts.verdict import Pass, RuleResult
 
@@ -29,7 +29,7 @@ def rule_grid(title: str, results: Iterable[RuleResult | Outcome]) -> Any:
     """Return the rules of one table with what each found; partitions of a rule are added up."""
     rules = _by_rule(results)
     width = max(_LEAST_NAME, int(console().width * _NAME_SHARE))
-    table = Grid(title=title or None, title_justify="left", box=None, pad_edge=False, header_style="bold")
+    table = bare_grid(title)
     table.add_column("", no_wrap=True)
     table.add_column("rule", no_wrap=True)
     table.add_column("dimension", no_wrap=True)
@@ -39,21 +39,21 @@ def rule_grid(title: str, results: Iterable[RuleResult | Outcome]) -> Any:
         told = worst(parts)
         rejected = rejected_rows(parts)
         # Names and messages are text: a `[` in them is no style.
-        found = Text(told.reason if told.state != "passed" else "", style="dim" if told.state == "skipped" else "")
-        rows = Text(f"{rejected:,}" if rejected else "")
-        table.add_row(mark(told.state), Text(fold(name, width)), Text(told.dimension), rows, found)
+        found = text(told.reason if told.state != "passed" else "", "dim" if told.state == "skipped" else "")
+        rows = text(f"{rejected:,}" if rejected else "")
+        table.add_row(mark(told.state), text(fold(name, width)), text(told.dimension), rows, found)
     return table
 
 
 def pass_grid(title: str, passes: Sequence[Pass]) -> Any:
     """Return the passes that judging a table took: the proof, the rules it answered, the rows it read, its seconds."""
-    table = Grid(title=f"{title}: {len(passes)} passes", title_justify="left", box=None, pad_edge=False)
+    table = bare_grid(f"{title}: {len(passes)} passes")
     table.add_column("proof", max_width=28)
     table.add_column("rules", overflow="fold")
     table.add_column("rows read", justify="right", no_wrap=True)
     table.add_column("seconds", justify="right", no_wrap=True)
     for one in passes:
-        table.add_row(Text(one.method), Text(", ".join(one.rules)), f"{one.rows:,}", f"{one.seconds:.3f}")
+        table.add_row(text(one.method), text(", ".join(one.rules)), f"{one.rows:,}", f"{one.seconds:.3f}")
     return table
 
 
@@ -61,7 +61,7 @@ def summary(results: Iterable[RuleResult | Outcome]) -> Text:
     """Return how many rules there are and what became of them: `17 rules: 15 passed, 1 warned, 1 failed`."""
     counts = Counter(worst(parts).state for parts in _by_rule(results).values())
     total = sum(counts.values())
-    said = Text(f"{total:,} {'rule' if total == 1 else 'rules'}")
+    said = text(f"{total:,} {'rule' if total == 1 else 'rules'}")
     for at, state in enumerate(state for state in ("passed", "skipped", "warned", "failed", "error") if counts[state]):
         said.append(": " if at == 0 else ", ")
         said.append(f"{counts[state]:,} {_TOLD.get(state, state)}", style=str(mark(state).style))
