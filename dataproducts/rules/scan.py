@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import duckdb
 
+from dataproducts.product import RuleKind
 from dataproducts.rules.masking import mask
 from dataproducts.rules.predicates import JUDGED, PARTITION, judged
 from dataproducts.sql import literal, qualified, quote
@@ -151,8 +152,8 @@ def sample(
     """Return at most 5 rejected rows of `rule` for each partition, classified columns masked, in one statement.
 
     `failing` maps a partition to its relation and the predicate that is TRUE for a rejected row. A row shows the
-    table's key, then the rule's columns; without a key, all columns. Values are as JSON has them; dates are text.
-    Rows that cannot be shown (a value that has no JSON form) are left out: the count stands without them.
+    table's key, or what else is unique in it, then the rule's columns; without either, all columns. Values are as JSON
+    has them; dates are text. Rows that cannot be shown (a value that has no JSON form) are left out: the count stands.
     """
     shown = ", ".join(f"{literal(name)}: {qualified(JUDGED, name)}" for name in _shown(table, rule))
     parts = [
@@ -171,9 +172,11 @@ def sample(
 
 def _shown(table: Table, rule: Rule) -> list[str]:
     names = [column.name for column in table.columns]
-    if not table.primary_key:
+    unique = (rule.columns for rule in table.rules if rule.kind is RuleKind.UNIQUE and set(rule.columns) <= set(names))
+    key = table.primary_key or next(unique, ())
+    if not key:
         return names
     read = {name.split(".", maxsplit=1)[0] if name not in names else name for name in rule.columns}
     if table.partitioning:
         read.add(table.partitioning.column)
-    return [*table.primary_key, *(name for name in names if name in read - set(table.primary_key))]
+    return [*key, *(name for name in names if name in read - set(key))]
