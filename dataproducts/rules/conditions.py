@@ -97,7 +97,7 @@ def _read(written: str, known: tuple[str, ...], alias: str) -> Expression:
 def _keywords(written: str, known: tuple[str, ...]) -> list[str]:
     """The columns that `written` names without quotes although SQL reserves their names."""
     reserved = {name.lower(): name for name in known if name.lower() in _reserved()}
-    starts = (start for start, kind in duckdb.tokenize(written) if kind is duckdb.token_type.keyword)
+    starts = (start for start, kind in duckdb.tokenize(written) if kind == duckdb.token_type.keyword)
     words = (re.match(r"\w*", written.encode()[start:].decode(errors="replace").lower()) for start in starts)
     return list(dict.fromkeys(reserved[word[0]] for word in words if word and word[0] in reserved))
 
