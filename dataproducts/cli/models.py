@@ -112,8 +112,8 @@ def _module(root: Path, place: str) -> ModuleType:
         sys.path.insert(0, folder)
     try:
         return _run_file(path) if is_file else importlib.import_module(place)
-    # Process edge: this is code of the user, which may raise anything; its author needs the place.
-    except Exception as error:
+    # Process edge: this is code of the user, which may raise anything, or leave; its author needs the place.
+    except (Exception, SystemExit) as error:
         frames = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename.startswith(folder)]
         where = f"{frames[-1].filename}:{frames[-1].lineno}" if frames else place
         raise SourceError(f"{where}: {place} cannot be imported: {type(error).__name__}: {error}") from error

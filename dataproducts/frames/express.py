@@ -18,7 +18,7 @@ import duckdb
 from dataproducts.errors import UsageError
 from dataproducts.product import Operator, RuleKind
 from dataproducts.rules.masking import holds_classified
-from dataproducts.rules.predicates import DUPLICATE_KINDS, Family, family, holds
+from dataproducts.rules.predicates import DUPLICATE_KINDS, Family, family, holds, range_bounds
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -134,14 +134,7 @@ def _has_text(column: Column) -> bool:
 
 
 def _range(rule: Rule, column: Column) -> tuple[str, dict[str, Any]]:
-    given = dict(rule.params)
-    # ODCS 3.0 has exclusive bounds as flags on the inclusive ones, 3.1 as bounds of their own.
-    for inclusive, exclusive in (("minimum", "exclusiveMinimum"), ("maximum", "exclusiveMaximum")):
-        flag = given.get(exclusive)
-        if isinstance(flag, bool):
-            del given[exclusive]
-            if flag and inclusive in given:
-                given[exclusive] = given.pop(inclusive)
+    given = range_bounds(rule)
     names = {
         "minimum": "minimum",
         "exclusiveMinimum": "exclusive_minimum",

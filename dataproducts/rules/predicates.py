@@ -191,15 +191,23 @@ def _null(_rule: Rule, _column: Column, sql: str) -> str:
     return f"{sql} IS NULL"
 
 
-def _outside_range(rule: Rule, column: Column, sql: str) -> str:
+def range_bounds(rule: Rule) -> dict[str, Any]:
+    """Return the params of a range rule, each bound as one of its own.
+
+    ODCS 3.0 has exclusive bounds as flags on the inclusive ones, 3.1 as bounds of their own.
+    """
     params = dict(rule.params)
-    # ODCS 3.0 has exclusive bounds as flags on the inclusive ones, 3.1 as bounds of their own.
     for inclusive, exclusive in (("minimum", "exclusiveMinimum"), ("maximum", "exclusiveMaximum")):
         flag = params.get(exclusive)
         if isinstance(flag, bool):
             del params[exclusive]
             if flag and inclusive in params:
                 params[exclusive] = params.pop(inclusive)
+    return params
+
+
+def _outside_range(rule: Rule, column: Column, sql: str) -> str:
+    params = range_bounds(rule)
     tests = [
         f"{sql} {operator} {_bound(rule, column, params[key])}"
         for key, operator in (
