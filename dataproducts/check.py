@@ -29,6 +29,7 @@ from dataproducts.rules.quarantine import RULES_COLUMN, limited, split
 from dataproducts.rules.scan import sample
 from dataproducts.rules.treatments import treat
 from dataproducts.sql import literal, quote
+from dataproducts.trial import ask
 from dataproducts.verdict import RuleResult, Verdict
 
 if TYPE_CHECKING:
@@ -60,9 +61,10 @@ def check_file(
         UsageError: its servers disagree on how the file is written.
         SourceError: the file is absent, of no known format, or cannot be read.
     """
-    tables = load_contract(contract)
-    judged = _choose(tables, table, contract)
     with _scratch_connection() as con:
+        with ask(con):
+            tables = load_contract(contract)
+        judged = _choose(tables, table, contract)
         rows = read_rows(con, path, judged)
         names = {name: _read_other(con, name, file, tables) for name, file in (others or {}).items()}
 
@@ -105,7 +107,9 @@ def _scratch_connection() -> Iterator[duckdb.DuckDBPyConnection]:
     """A connection whose times are UTC, and which writes what does not fit into memory to a folder that is removed."""
     with tempfile.TemporaryDirectory(prefix="dataproducts-", ignore_cleanup_errors=True) as folder:
         # The engine's own choice would be `.tmp` in the current folder, where nothing is to be written.
-        settings = {"TimeZone": "UTC", "temp_directory": str(Path(folder) / "spilled")}
+        # A footer of a hundred row groups takes longer to read than most statements: it is read once.
+        spilled = str(Path(folder) / "spilled")
+        settings = {"TimeZone": "UTC", "temp_directory": spilled, "parquet_metadata_cache": True}
         with duckdb.connect(":memory:") as con:
             for name, value in settings.items():
                 con.execute(f"SET {name} = ?", [value])
@@ -162,23 +166,21 @@ def _settle(con: duckdb.DuckDBPyConnection, table: Table, relation: str, lookup:
     total = _count(con, relation)
     if not table.treatments and not any(rule.on_failure is OnFailure.QUARANTINE for rule in table.rules):
         return _Settled(relation, total)
-    staged = _STAGED
-    con.execute(f"CREATE TEMP VIEW {quote(staged)} AS SELECT * FROM {relation}")
-    treated = treat(con, table, quote(staged))
+    treated = treat(con, table, relation)
+    staged = quote(_STAGED) if treated.sql else relation
     if treated.sql:
-        staged = f"{_STAGED} treated"
-        con.execute(f"CREATE TEMP TABLE {quote(staged)} AS {treated.sql}")
+        con.execute(f"CREATE TEMP TABLE {staged} AS {treated.sql}")
     dealt = split(con, table, staged, lookup=lookup, bounds=treated.rules)
     counts = {name: count for name, count in dealt.counts.items() if count}
     if not counts:
-        return _Settled(quote(staged) if treated.sql else relation, total)
+        return _Settled(staged, total)
     con.execute(f"CREATE TEMP TABLE {quote(_KEPT)} AS {dealt.kept_sql}")
     kept = _count(con, quote(_KEPT))
     con.execute(f"CREATE TEMP TABLE {quote(_ASIDE)} AS {dealt.quarantined_sql}")
     return _Settled(quote(_KEPT), kept, total - kept, counts, _sample(con, table, counts))
 
 
-_STAGED, _KEPT, _ASIDE = "staged rows", "kept rows", "rows aside"
+_STAGED, _KEPT, _ASIDE = "treated rows", "kept rows", "rows aside"
 
 
 def _sample(

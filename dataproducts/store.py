@@ -67,7 +67,7 @@ class Store:
         batch: str,
         quarantine: bool = False,
     ) -> dict[str, FileRef]:
-        """Write one file for each (name, SELECT) of `parts`; all of them or none.
+        """Write one file for each (name, SELECT) of `parts`, which have the same columns; all of them or none.
 
         Raises:
             StoreError: no room, no memory, or a name is taken. Nothing is left behind.
@@ -76,12 +76,13 @@ class Store:
         relative = _folder(QUARANTINE if quarantine else DATA, product, table, batch)
         folder = self.root / relative
         written: dict[str, FileRef] = {}
+        types: dict[str, str] = {}
         try:
             _make_folder(folder, self.root, private=quarantine)
             self.keep_ballast()
             for name, sql in parts.items():
                 final = folder / f"{_part(name)}.parquet"
-                written[name] = _write(con, sql, final, f"{relative}/{final.name}")
+                written[name] = _write(con, sql, final, f"{relative}/{final.name}", types)
             _sync(folder)
         except BaseException as error:
             for ref in written.values():
@@ -228,11 +229,14 @@ class Store:
         return folder
 
 
-def _write(con: duckdb.DuckDBPyConnection, sql: str, final: Path, relative: str) -> FileRef:
-    """Write one file beside `final`, put it on disk, give it its name, and describe it."""
+def _write(con: duckdb.DuckDBPyConnection, sql: str, final: Path, relative: str, types: dict[str, str]) -> FileRef:
+    """Write one file beside `final`, put it on disk, give it its name, and describe it.
+
+    `types` are those of the columns; empty, they are read from the file and put there.
+    """
     temporary = final.with_name(f".{final.name}.{secrets.token_hex(6)}.tmp")
     try:
-        rows, columns = _copy(con, sql, temporary)
+        rows, columns = _copy(con, sql, temporary, types)
         with temporary.open("rb") as file:
             os.fsync(file.fileno())
             digest = hashlib.file_digest(file, "sha256").hexdigest()
@@ -246,12 +250,15 @@ def _write(con: duckdb.DuckDBPyConnection, sql: str, final: Path, relative: str)
     return FileRef(path=relative, bytes=size, sha256=digest, rows=rows, columns=columns)
 
 
-def _copy(con: duckdb.DuckDBPyConnection, sql: str, target: Path) -> tuple[int, dict[str, ColumnFacts]]:
+def _copy(
+    con: duckdb.DuckDBPyConnection, sql: str, target: Path, types: dict[str, str]
+) -> tuple[int, dict[str, ColumnFacts]]:
     """Write the rows of `sql`, and return how many there are and what the writer learned of each column."""
     row = con.execute(f"COPY ({sql}) TO {literal(str(target))} ({_FORMAT}, RETURN_STATS)").fetchone()
     if row is None:
         raise StoreError(f"DuckDB did not say how many rows it wrote: {sql[:200]}")
-    types = columns_of(con, f"read_parquet({file_patterns([target])}, hive_partitioning = FALSE)")
+    if not types:
+        types.update(columns_of(con, f"read_parquet({file_patterns([target])}, hive_partitioning = FALSE)"))
     told = ((_name(written), facts) for written, facts in row[4].items())
     return int(row[1]), {name: _facts(facts, types[name]) for name, facts in told if name in types}
 

@@ -152,7 +152,7 @@ def test_the_tutorials_own_tables_pass_their_checks():
             table = table_of(name)
             source = open_source(con, table.servers[0], root=ROOT)
             stage(con, table, {"crm": source.relation}, staged=name, materialise=True)
-            parts = split(con, table, name, lookup=lambda ref: quote(ref.table))
+            parts = split(con, table, quote(name), lookup=lambda ref: quote(ref.table))
             con.execute(f"CREATE TABLE {quote(f'kept_{name}')} AS {parts.kept_sql}")
             kept[name] = con.execute(f"SELECT count(*) FROM kept_{name}").fetchall()[0][0], parts.quarantined
             on_the_day = datetime(2014, 10, 5, tzinfo=UTC)

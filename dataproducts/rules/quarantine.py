@@ -82,7 +82,7 @@ def split(
     partition: str | None = None,
     bounds: Sequence[Rule] = (),
 ) -> Split:
-    """Split the relation `staged` of `con` by the rules of `table` with `onFailure: quarantine`.
+    """Split the rows of `staged`, SQL that can follow FROM, by the rules of `table` with `onFailure: quarantine`.
 
     Rows that a row rule or a foreign key rejects go first; duplicates are judged among the rest, rule by rule, so
     that what is kept satisfies every one of these rules. `keep: first` keeps the first row of each key in the order
@@ -99,13 +99,13 @@ def split(
     rules = [r for r in (*table.rules, *bounds) if r.on_failure is OnFailure.QUARANTINE and r.kind in _KINDS]
     surplus = _free_name(table)
     predicates = _row_predicates(table, [r for r in rules if r.kind not in DUPLICATE_KINDS], lookup, partition)
-    counts = _count(con, quote(staged), predicates)
+    counts = _count(con, staged, predicates)
     firing = [(rule, sql) for rule, sql in predicates if counts.get(rule.name)]
-    kept, parts = f"SELECT * FROM {quote(staged)}", []
+    kept, parts = f"SELECT * FROM {staged}", []
     if firing:
         bad = " OR ".join(f"({sql})" for _, sql in firing)
-        kept = f"SELECT * FROM {judged(quote(staged))} WHERE ({bad}) IS NOT TRUE"
-        parts.append(f"SELECT *, {_names(firing)} FROM {judged(quote(staged))} WHERE {bad}")
+        kept = f"SELECT * FROM {judged(staged)} WHERE ({bad}) IS NOT TRUE"
+        parts.append(f"SELECT *, {_names(firing)} FROM {judged(staged)} WHERE {bad}")
     for rule in (r for r in rules if r.kind in DUPLICATE_KINDS):
         try:
             marked = _marked(table, rule, kept, surplus)

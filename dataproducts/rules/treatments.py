@@ -57,7 +57,7 @@ class _Found:
 
 
 def treat(con: duckdb.DuckDBPyConnection, table: Table, staged: str, *, measured: str | None = None) -> Treated:
-    """Return what the policies of `table` do to the rows of `staged`, the quoted name of a table or view of `con`.
+    """Return what the policies of `table` do to the rows of `staged`, SQL that can follow FROM.
 
     Statistics are those of `measured`, which is `staged` unless given: a relation with the same columns.
 
