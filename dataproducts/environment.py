@@ -20,7 +20,8 @@ class Environment:
 
     `root` is the project's folder, against which relative paths of sources count. `store` holds data, quarantine
     and serving files. `ledger_url` is a SQLAlchemy URL; empty means SQLite inside the store. `sources` overrides
-    settings of contract `servers` by server name. `clock` fixes "now" for historic data and is shown wherever it
+    settings of contract `servers` by server name. `operations_url` is that of the database of incidents, notices and
+    lifecycle; empty means SQLite inside the store. `clock` fixes "now" for historic data and is shown wherever it
     is used; None is the real time. `memory_limit` is DuckDB's, such as `2GB`.
     """
 
@@ -32,8 +33,14 @@ class Environment:
     clock: datetime | None = None
     threads: int = 0  # 0 = DuckDB's own choice
     memory_limit: str = ""
+    operations_url: str = ""
 
     @property
     def ledger(self) -> str:
         """The ledger's URL, with the default filled in."""
         return self.ledger_url or f"sqlite:///{self.store / 'ledger.sqlite'}"
+
+    @property
+    def operations(self) -> str:
+        """The URL of the operations database, with the default filled in."""
+        return self.operations_url or f"sqlite:///{self.store / 'operations.sqlite'}"

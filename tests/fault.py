@@ -22,10 +22,10 @@ from pathlib import Path
 import duckdb
 import sqlalchemy as sa
 
+from dataproducts.database import writing
 from dataproducts.environment import Environment
 from dataproducts.errors import ConflictError, DataProductError, RefusedError
 from dataproducts.ledger import schema
-from dataproducts.ledger.connect import writing
 from dataproducts.load import load_product
 from dataproducts.refresh import refresh_product, serve
 from dataproducts.releases import rollback, verify

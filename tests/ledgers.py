@@ -18,8 +18,8 @@ import sqlalchemy as sa
 from alembic.command import upgrade
 from alembic.config import Config
 
+from dataproducts.database import connect, reading, writing
 from dataproducts.ledger import Ledger, schema
-from dataproducts.ledger.connect import connect, reading, writing
 from dataproducts.publish import publish
 from dataproducts.release import Consumed
 from dataproducts.releases import rollback
@@ -96,16 +96,16 @@ def thaw(revision: str, url: str) -> None:
             con.executescript(script)
         return
     with tempfile.TemporaryDirectory() as folder:
-        there = connect(sqlite(Path(folder)))
+        there = connect(sqlite(Path(folder)), schema.BRANCH)
         thaw(revision, sqlite(Path(folder)))
-        here = connect(url)
+        here = connect(url, schema.BRANCH)
         with reading(there) as old, writing(here) as new:
             migrate_to(new, revision)
             frozen = sa.MetaData()
             frozen.reflect(new)
             for table in frozen.sorted_tables:
                 rows = [dict(row._mapping) for row in old.execute(sa.select(table))]
-                if rows and table.name != schema.VERSION_TABLE:
+                if rows and table.name != schema.BRANCH.version_table:
                     new.execute(sa.insert(table), rows)
             _advance(new, frozen)
         here.dispose()
@@ -126,7 +126,7 @@ def schema_of(con: sqlite3.Connection) -> set[str]:
 
 def rows_of(url: str) -> dict[str, list[dict[str, object]]]:
     """Return every row of every table, in order of their text."""
-    engine, found = connect(url), sa.MetaData()
+    engine, found = connect(url, schema.BRANCH), sa.MetaData()
     with reading(engine) as con:
         found.reflect(con)
         rows = {t.name: [dict(row._mapping) for row in con.execute(sa.select(t))] for t in found.sorted_tables}
@@ -136,7 +136,7 @@ def rows_of(url: str) -> dict[str, list[dict[str, object]]]:
 
 def freeze(folder: Path) -> Path:
     """Freeze a ledger of the newest revision; one that is frozen stays as it is."""
-    revision = schema.REVISIONS[-1]
+    revision = schema.BRANCH.revisions[-1]
     path = FROZEN / f"{revision}.sql"
     if not path.exists():
         populate(folder)

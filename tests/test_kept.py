@@ -11,8 +11,8 @@ import pytest
 import sqlalchemy as sa
 from jsonschema import Draft202012Validator
 
+from dataproducts.database import reading, writing
 from dataproducts.ledger import schema as ledger_schema
-from dataproducts.ledger.connect import reading, writing
 from dataproducts.product import Column, Partitioning, Table
 from dataproducts.profile.kept import kept_table
 from dataproducts.profile.measure import Masks

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import subprocess
 import sys
 from dataclasses import replace
@@ -14,11 +15,10 @@ from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 
+from dataproducts.database import connect, reading, writing
 from dataproducts.errors import ConflictError, RefusedError, StoreError, UnknownNameError, UsageError
 from dataproducts.ledger import Attempt, Ledger, migrate
-from dataproducts.ledger import migrate as migrating
 from dataproducts.ledger import schema as ledger_schema
-from dataproducts.ledger.connect import connect, reading, writing
 from dataproducts.publish import publish
 from dataproducts.release import Consumed
 from tests.postgres import database
@@ -40,17 +40,17 @@ def place(tmp_path, url):
 
 def test_the_migrations_make_the_schema(url):
     """The newest revision leaves the very tables that the library works with, and is known to it."""
-    assert migrate(url) == ("", ledger_schema.REVISIONS[-1])
-    assert migrate(url) == (ledger_schema.REVISIONS[-1],) * 2
-    engine = connect(url)
+    assert migrate(url) == ("", ledger_schema.BRANCH.revisions[-1])
+    assert migrate(url) == (ledger_schema.BRANCH.revisions[-1],) * 2
+    engine = connect(url, ledger_schema.BRANCH)
     with reading(engine) as con:
-        context = MigrationContext.configure(con, opts={"version_table": ledger_schema.VERSION_TABLE})
+        context = MigrationContext.configure(con, opts={"version_table": ledger_schema.BRANCH.version_table})
         assert compare_metadata(context, ledger_schema.metadata) == []
     engine.dispose()
     config = Config()
     config.set_main_option("script_location", str(ledger_schema.__file__).replace("schema.py", "migrations"))
     scripts = [script.revision for script in ScriptDirectory.from_config(config).walk_revisions()]
-    assert list(ledger_schema.REVISIONS) == scripts[::-1]
+    assert list(ledger_schema.BRANCH.revisions) == scripts[::-1]
 
 
 def test_a_newer_ledger_is_refused(url):
@@ -65,7 +65,8 @@ def test_a_newer_ledger_is_refused(url):
 def test_an_older_ledger_asks_to_be_migrated(url, monkeypatch):
     """A ledger of an earlier revision is refused with the command that brings it up to date."""
     Ledger.open(url).close()
-    monkeypatch.setattr(sys.modules[migrating.__module__], "REVISIONS", (*ledger_schema.REVISIONS, "9001"))
+    newer = dataclasses.replace(ledger_schema.BRANCH, revisions=(*ledger_schema.BRANCH.revisions, "9001"))
+    monkeypatch.setattr(ledger_schema, "BRANCH", newer)
     with pytest.raises(StoreError, match="run `dataproducts migrate`"):
         Ledger.open(url)
 
@@ -256,7 +257,7 @@ def test_readers_see_one_state(tmp_path):
 
 
 def _set_revision(url, revision):
-    engine = connect(url)
+    engine = connect(url, ledger_schema.BRANCH)
     with writing(engine) as con:
-        con.execute(sa.text(f"UPDATE {ledger_schema.VERSION_TABLE} SET version_num = '{revision}'"))
+        con.execute(sa.text(f"UPDATE {ledger_schema.BRANCH.version_table} SET version_num = '{revision}'"))
     engine.dispose()

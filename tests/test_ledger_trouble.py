@@ -14,6 +14,7 @@ import pytest
 
 from dataproducts.errors import StoreError
 from dataproducts.ledger import Ledger
+from dataproducts.ledger.schema import BRANCH
 from tests.postgres import database
 from tests.releasing import ORDERS, shop, sqlite
 
@@ -155,9 +156,8 @@ def test_a_locked_server_only_delays(tmp_path):
     with shop(tmp_path, url) as place:
         place.release()
         hold = "SELECT pg_advisory_lock(%s); SELECT pg_sleep(2)"
-        from dataproducts.ledger.connect import _LOCK
-
-        code = f"import psycopg, sys\ncon = psycopg.connect({url!r}, autocommit=True)\ncon.execute({hold % _LOCK!r})"
+        asked = hold % BRANCH.lock
+        code = f"import psycopg, sys\ncon = psycopg.connect({url!r}, autocommit=True)\ncon.execute({asked!r})"
         with subprocess.Popen([sys.executable, "-c", code]) as holder:
             with psycopg.connect(url, autocommit=True) as con:
                 while not con.execute("SELECT 1 FROM pg_locks WHERE locktype = 'advisory'").fetchone():

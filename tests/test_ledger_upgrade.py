@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import shutil
 import sqlite3
-import sys
 from contextlib import closing
-from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 
+from dataproducts.database import connect, reading, writing
 from dataproducts.errors import StoreError
 from dataproducts.ledger import Ledger, migrate, schema
-from dataproducts.ledger import migrate as migrating
-from dataproducts.ledger.connect import connect, reading, writing
 from tests.ledgers import FROZEN, contents, migrate_to, missing, rows_of, schema_of, thaw
 from tests.postgres import database
 from tests.releasing import ORDERS, shop, sqlite
@@ -45,24 +43,24 @@ def url(request, tmp_path):
 
 def add_revision(tmp_path, monkeypatch, then="pass"):
     """Let the library know one revision more than it has."""
-    module = sys.modules[migrating.__module__]
-    shutil.copytree(Path(module.__file__).parent / "migrations", tmp_path / "migrations")
-    script = NEXT.format(newest=schema.REVISIONS[-1], then=then)
+    shutil.copytree(schema.BRANCH.scripts, tmp_path / "migrations")
+    script = NEXT.format(newest=schema.BRANCH.revisions[-1], then=then)
     (tmp_path / "migrations/versions/r9001_next.py").write_text(script)
-    monkeypatch.setattr(module, "__file__", str(tmp_path / "migrate.py"))
-    monkeypatch.setattr(module, "REVISIONS", (*schema.REVISIONS, "9001"))
+    revisions = (*schema.BRANCH.revisions, "9001")
+    known = dataclasses.replace(schema.BRANCH, scripts=tmp_path / "migrations", revisions=revisions)
+    monkeypatch.setattr(schema, "BRANCH", known)
 
 
 def test_every_revision_is_frozen():
     """Each revision has a ledger frozen at it: `python -m tests.ledgers` makes that of a new one."""
-    assert list(schema.REVISIONS) == sorted(path.stem for path in FROZEN.glob("*.sql"))
+    assert list(schema.BRANCH.revisions) == sorted(path.stem for path in FROZEN.glob("*.sql"))
 
 
-@pytest.mark.parametrize("revision", schema.REVISIONS)
+@pytest.mark.parametrize("revision", schema.BRANCH.revisions)
 def test_a_migration_that_was_released_stays(revision, tmp_path):
     """The migrations up to a revision still make the very schema that was frozen at it, with rows in each table."""
     thaw(revision, sqlite(tmp_path / "frozen"))
-    engine = connect(sqlite(tmp_path / "made"))
+    engine = connect(sqlite(tmp_path / "made"), schema.BRANCH)
     with writing(engine) as con:
         migrate_to(con, revision)
     paths = [tmp_path / name / "store/ledger.sqlite" for name in ("frozen", "made")]
@@ -71,19 +69,19 @@ def test_a_migration_that_was_released_stays(revision, tmp_path):
     assert [name for name, rows in rows_of(sqlite(tmp_path / "frozen")).items() if not rows] == []
 
 
-@pytest.mark.parametrize("revision", schema.REVISIONS)
+@pytest.mark.parametrize("revision", schema.BRANCH.revisions)
 def test_an_upgrade_keeps_everything(revision, url, tmp_path):
     """A ledger of any revision tells the same after the upgrade, has the newest schema, and takes a new release."""
     thaw(revision, url)
-    if revision != schema.REVISIONS[-1]:
+    if revision != schema.BRANCH.revisions[-1]:
         with pytest.raises(StoreError, match="run `dataproducts migrate`"):
             Ledger.open(url)
-    assert migrate(url) == (revision, schema.REVISIONS[-1])
+    assert migrate(url) == (revision, schema.BRANCH.revisions[-1])
     expected = json.loads((FROZEN / f"{revision}.json").read_text(encoding="utf-8"))
     assert missing(expected, contents(url)) == []
-    engine = connect(url)
+    engine = connect(url, schema.BRANCH)
     with reading(engine) as con:
-        context = MigrationContext.configure(con, opts={"version_table": schema.VERSION_TABLE})
+        context = MigrationContext.configure(con, opts={"version_table": schema.BRANCH.version_table})
         assert compare_metadata(context, schema.metadata) == []
     engine.dispose()
     with shop(tmp_path, url) as place:
@@ -93,7 +91,7 @@ def test_an_upgrade_keeps_everything(revision, url, tmp_path):
 
 def test_a_later_migration_finds_the_rows(url, tmp_path, monkeypatch):
     """A migration that adds a column and fills it changes nothing else, and runs once."""
-    newest = schema.REVISIONS[-1]
+    newest = schema.BRANCH.revisions[-1]
     thaw(newest, url)
     before = rows_of(url)
     add_revision(tmp_path, monkeypatch)
@@ -104,13 +102,13 @@ def test_a_later_migration_finds_the_rows(url, tmp_path, monkeypatch):
     after = rows_of(url)
     colours = [(row["state"], row.pop("colour")) for row in after["version"]]
     assert {("released", "green"), ("candidate", "grey")} == set(colours)
-    before.pop(schema.VERSION_TABLE), after.pop(schema.VERSION_TABLE)
+    before.pop(schema.BRANCH.version_table), after.pop(schema.BRANCH.version_table)
     assert before == after
 
 
 def test_a_migration_that_fails_changes_nothing(url, tmp_path, monkeypatch):
     """A migration that fails half-way leaves schema, rows and revision as they were."""
-    thaw(schema.REVISIONS[-1], url)
+    thaw(schema.BRANCH.revisions[-1], url)
     before = rows_of(url)
     add_revision(tmp_path, monkeypatch, then="op.execute('SELECT nonsense FROM nowhere')")
     with pytest.raises(StoreError, match="nowhere"):
@@ -122,7 +120,7 @@ def test_a_fresh_ledger_runs_every_migration(url, tmp_path, monkeypatch):
     """A ledger that is made now has gone through all revisions."""
     add_revision(tmp_path, monkeypatch)
     Ledger.open(url).close()
-    engine = connect(url)
+    engine = connect(url, schema.BRANCH)
     with reading(engine) as con:
-        assert con.execute(sa.text(f"SELECT version_num FROM {schema.VERSION_TABLE}")).scalar() == "9001"
+        assert con.execute(sa.text(f"SELECT version_num FROM {schema.BRANCH.version_table}")).scalar() == "9001"
     engine.dispose()

@@ -10,9 +10,9 @@ from datetime import UTC, datetime, timedelta
 import pytest
 import sqlalchemy as sa
 
+from dataproducts.database import writing
 from dataproducts.errors import RefusedError, UnknownNameError, UsageError
 from dataproducts.ledger import schema as ledger_schema
-from dataproducts.ledger.connect import writing
 from dataproducts.publish import publish
 from dataproducts.release import Consumed
 from dataproducts.releases import RowChanges, TableRow, diff, list_releases, rollback, verify

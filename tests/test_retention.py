@@ -14,9 +14,9 @@ import duckdb
 import pytest
 import sqlalchemy as sa
 
+from dataproducts.database import writing
 from dataproducts.errors import ConflictError, RefusedError, StoreError
 from dataproducts.ledger import schema as ledger_schema
-from dataproducts.ledger.connect import writing
 from dataproducts.publish import publish
 from dataproducts.releases import rollback, verify
 from dataproducts.retention import Collected, gc

@@ -22,9 +22,9 @@ MODULES = {
 # From the ground up: a module or package may import from its own floor, if the test for cycles allows it, and below.
 FLOORS = [
     ["errors"],
-    ["product", "verdict", "release", "environment", "partitions", "revision", "sql", "trial"],
+    ["product", "verdict", "release", "finding", "environment", "partitions", "revision", "sql", "trial", "database"],
     ["rules", "sources"],
-    ["declare", "transforms", "gate", "store", "ledger", "frames", "read", "profile"],
+    ["declare", "transforms", "gate", "store", "ledger", "operations", "frames", "read", "profile"],
     ["load", "policy", "inputs", "warehouse", "serving", "publish"],
     ["check", "ports", "releases", "retention", "quarantine", "reports", "pytest_plugin"],
     ["scene"],

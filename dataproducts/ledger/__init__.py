@@ -1,8 +1,7 @@
 """The ledger of refreshes and releases, the only place that knows SQLAlchemy; it must not touch files of the store."""
 
 from dataproducts.ledger.expire import Expired, Retention
-from dataproducts.ledger.ledger import Ledger
-from dataproducts.ledger.migrate import migrate
+from dataproducts.ledger.ledger import Ledger, migrate
 from dataproducts.ledger.rows import Attempt, ReleasedContract
 
 __all__ = ["Attempt", "Expired", "Ledger", "ReleasedContract", "Retention", "migrate"]

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Self
 
 from sqlalchemy import func, insert, select
 
+from dataproducts import database
+from dataproducts.database import as_utc, connect, make_ready, reading, writing
 from dataproducts.errors import UnknownNameError
 from dataproducts.ledger import commit, expire, refreshes, rows
 from dataproducts.ledger import schema as s
-from dataproducts.ledger.connect import connect, reading, writing
-from dataproducts.ledger.migrate import make_ready
 from dataproducts.product import version_numbers
 from dataproducts.release import Refresh
 
@@ -24,6 +24,15 @@ if TYPE_CHECKING:
     from dataproducts.ledger.expire import Retention
     from dataproducts.ledger.rows import Attempt, ReleasedContract
     from dataproducts.release import Consumed, Draft, Release, StoredResult, Version
+
+
+def migrate(url: str, *, create: bool = True) -> tuple[str, str]:
+    """Bring the ledger at `url` to the newest schema; return the revisions before (empty if fresh) and after.
+
+    Raises:
+        StoreError: the ledger is newer than this library, unreachable, or absent and `create` is false.
+    """
+    return database.migrate(url, s.BRANCH, create=create)
 
 
 class Ledger:
@@ -45,7 +54,7 @@ class Ledger:
             StoreError: older or newer than this version, unreachable, or absent and `create` is false.
             UsageError: the URL is of another database.
         """
-        engine = connect(url, create=create)
+        engine = connect(url, s.BRANCH, create=create)
         try:
             make_ready(engine, create=create)
         except BaseException:
@@ -321,7 +330,7 @@ class Ledger:
         `shown` are releases (product, number) that somebody looks at and that are kept for it.
         """
         with writing(self._engine) as con:
-            found = expire.expire(con, keep, s.as_utc(now), shown)
+            found = expire.expire(con, keep, as_utc(now), shown)
             if dry_run:
                 con.rollback()
             return found

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import delete, insert, select, update
 
+from dataproducts.database import as_utc
 from dataproducts.errors import ConflictError, RefusedError, UnknownNameError, UsageError
 from dataproducts.ledger import schema as s
 from dataproducts.ledger.rows import chunks, head_number, key_of, refresh_of
@@ -94,7 +95,7 @@ def _insert(con: Connection, refresh: Refresh, base: int | None, pins: Mapping[s
         base=base,
         pins=pins,
         run_id=refresh.run_id,
-        started_at=s.as_utc(refresh.started_at),
+        started_at=as_utc(refresh.started_at),
     )
     con.execute(
         insert(s.refresh),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 from sqlalchemy import (
@@ -10,8 +10,6 @@ from sqlalchemy import (
     BigInteger,
     Boolean,
     Column,
-    DateTime,
-    Dialect,
     ForeignKeyConstraint,
     Index,
     Integer,
@@ -19,36 +17,21 @@ from sqlalchemy import (
     String,
     Table,
     Text,
-    TypeDecorator,
     UniqueConstraint,
 )
 
-# Every revision of the schema, oldest first; the last is what this version of the library works with.
-REVISIONS = ("0001", "0002")
-VERSION_TABLE = "ledger_revision"
-
-
-class UtcDateTime(TypeDecorator[datetime]):
-    """A moment, kept in UTC on every database; one without a zone is taken as UTC."""
-
-    impl = DateTime(timezone=True)
-    cache_ok = True
-
-    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002
-        """Return what the database stores for `value`."""
-        return None if value is None else as_utc(value)
-
-    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002
-        """Return what the caller gets for the stored `value`."""
-        return None if value is None else as_utc(value)
-
-
-def as_utc(moment: datetime) -> datetime:
-    """Return `moment` in UTC; one without a zone is taken as UTC."""
-    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
-
+from dataproducts.database import Branch, UtcDateTime
 
 metadata = MetaData()
+
+BRANCH = Branch(
+    name="ledger",
+    metadata=metadata,
+    revisions=("0001", "0002"),
+    scripts=Path(__file__).parent / "migrations",
+    lock=0x64617461_70726F64,  # "dataprod"
+    absent="Build a product first.",
+)
 
 _BIG = BigInteger().with_variant(Integer(), "sqlite")
 

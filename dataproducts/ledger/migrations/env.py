@@ -1,15 +1,15 @@
-"""Runs migrations on the connection that `ledger.migrate` opened; it must not open one of its own."""
+"""Runs migrations on the connection that `database.migrate` opened; it must not open one of its own."""
 
 from __future__ import annotations
 
 from alembic import context
 
-from dataproducts.ledger.schema import VERSION_TABLE, metadata
+from dataproducts.ledger.schema import BRANCH
 
 context.configure(
     connection=context.config.attributes["connection"],
-    target_metadata=metadata,
-    version_table=VERSION_TABLE,
+    target_metadata=BRANCH.metadata,
+    version_table=BRANCH.version_table,
     render_as_batch=True,
 )
 # The caller's transaction encloses all of it.

@@ -1,4 +1,4 @@
-"""Connections and transactions of a ledger, on SQLite and PostgreSQL; it must not know any table but the revision's.
+"""Connections and transactions of a branch, on SQLite and PostgreSQL; it must not know any table but the revision's.
 
 Both databases are made to behave alike: one writer at a time, which sees everything committed before it, and readers
 that see one state throughout their transaction.
@@ -14,12 +14,13 @@ from sqlalchemy import NullPool, create_engine, event, exc, inspect, text
 from sqlalchemy.engine import make_url
 
 from dataproducts.errors import ConflictError, DataProductError, StoreError, UsageError
-from dataproducts.ledger.schema import VERSION_TABLE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from sqlalchemy import URL, Connection, Engine
+
+    from dataproducts.database.branch import Branch
 
 _WAIT_S = 60
 _FREE = "Free disk space (`dataproducts gc` works on a full disk), then run it again."
@@ -36,12 +37,11 @@ _REMEDIES = {
     "SQLITE_PERM": _ALLOW,
     "SQLITE_READONLY": _ALLOW,
 }
-_WRITES = "ledger_writes"
-_LOCK = 0x64617461_70726F64  # "dataprod": the advisory lock that PostgreSQL's writers take in turn
+_WRITES, _BRANCH = "dataproducts_writes", "dataproducts_branch"
 
 
-def connect(address: str, *, create: bool = True) -> Engine:
-    """Return an engine for the ledger at `address`, a SQLAlchemy URL of SQLite or PostgreSQL.
+def connect(address: str, branch: Branch, *, create: bool = True) -> Engine:
+    """Return an engine for the tables of `branch` at `address`, a SQLAlchemy URL of SQLite or PostgreSQL.
 
     Raises:
         UsageError: another database, or no URL at all.
@@ -51,20 +51,21 @@ def connect(address: str, *, create: bool = True) -> Engine:
         url = make_url(address)
     except exc.ArgumentError as error:
         raise UsageError(
-            f"the ledger's URL {address!r} cannot be read: {error}. Write sqlite:///PATH or postgresql://…"
+            f"the URL of the {branch.name}, {address!r}, cannot be read: {error}. Write sqlite:///PATH or postgresql://…"
         ) from error
     match url.get_backend_name():
         case "sqlite":
-            return _sqlite(url, create=create)
+            return _sqlite(url, branch, create=create)
         case "postgresql" | "postgres":
-            return create_engine(url.set(drivername="postgresql+psycopg"), pool_pre_ping=True)
+            driver = url.set(drivername="postgresql+psycopg")
+            return create_engine(driver, pool_pre_ping=True, execution_options={_BRANCH: branch})
         case other:
-            raise UsageError(f"a ledger cannot lie in {other!r}: use sqlite or postgresql.")
+            raise UsageError(f"the {branch.name} cannot lie in {other!r}: use sqlite or postgresql.")
 
 
 @contextmanager
 def reading(engine: Engine) -> Iterator[Connection]:
-    """Open a transaction that sees one state of the ledger, whatever is committed meanwhile."""
+    """Open a transaction that sees one state of the branch, whatever is committed meanwhile."""
     options = {} if engine.dialect.name == "sqlite" else {"isolation_level": "REPEATABLE READ"}
     with _translated(engine), engine.connect() as plain:
         con = plain.execution_options(**options)
@@ -82,19 +83,25 @@ def writing(engine: Engine) -> Iterator[Connection]:
         con = plain.execution_options(**options)
         with con.begin():
             if not sqlite:
-                con.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK})
+                con.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": branch_of(engine).lock})
             yield con
 
 
-def revision(con: Connection) -> str:
-    """Return the revision of the ledger's schema; empty if it has none yet."""
-    if not inspect(con).has_table(VERSION_TABLE):
+def branch_of(engine: Engine) -> Branch:
+    """Return the branch that `engine` was connected for."""
+    branch: Branch = engine.get_execution_options()[_BRANCH]
+    return branch
+
+
+def revision(con: Connection, branch: Branch) -> str:
+    """Return the revision of the schema of `branch`; empty if it has none yet."""
+    if not inspect(con).has_table(branch.version_table):
         return ""
-    return str(con.execute(text(f"SELECT version_num FROM {VERSION_TABLE}")).scalar_one_or_none() or "")
+    return str(con.execute(text(f"SELECT version_num FROM {branch.version_table}")).scalar_one_or_none() or "")
 
 
 def name_of(engine: Engine) -> str:
-    """Return the ledger's address without a password, for messages."""
+    """Return the address of the database without a password, for messages."""
     return engine.url.render_as_string(hide_password=True)
 
 
@@ -119,22 +126,24 @@ def _unusable(engine: Engine, cause: BaseException | None, remedy: str = "") -> 
         remedy = next((text for start, text in _REMEDIES.items() if code.startswith(start)), "")
     elif not remedy and isinstance(cause, engine.dialect.loaded_dbapi.OperationalError):
         remedy = "Check that the server runs and that the URL is right."
-    message = f"{name_of(engine)}: the ledger cannot be read or written: {str(cause).rstrip()}."
+    message = f"{name_of(engine)}: the {branch_of(engine).name} cannot be read or written: {str(cause).rstrip()}."
     return StoreError(f"{message} {remedy}".rstrip())
 
 
-def _sqlite(url: URL, *, create: bool) -> Engine:
+def _sqlite(url: URL, branch: Branch, *, create: bool) -> Engine:
     if not url.database or url.database == ":memory:":
-        raise UsageError("a ledger must outlive its process: give sqlite:/// a path.")
+        raise UsageError(f"the {branch.name} must outlive its process: give sqlite:/// a path.")
     path = Path(url.database)
     if not create and not path.exists():
-        raise StoreError(f"{path}: there is no ledger. Build a product first.")
+        raise StoreError(f"{path}: there is no {branch.name}. {branch.absent}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     except OSError as error:
-        raise StoreError(f"{path}: the folder of the ledger cannot be made: {error}. {_ALLOW}") from error
+        raise StoreError(f"{path}: the folder of the {branch.name} cannot be made: {error}. {_ALLOW}") from error
     # No pool: an idle connection would outlive the folder, and a forked process must not inherit one.
-    engine = create_engine(url, poolclass=NullPool, connect_args={"timeout": _WAIT_S})
+    engine = create_engine(
+        url, poolclass=NullPool, connect_args={"timeout": _WAIT_S}, execution_options={_BRANCH: branch}
+    )
     event.listen(engine, "connect", _prepare)
     event.listen(engine, "begin", _begin)
     return engine

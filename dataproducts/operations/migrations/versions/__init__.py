@@ -1,0 +1,1 @@
+"""Revisions of the operations database, one a module."""
