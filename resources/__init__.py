@@ -3,6 +3,7 @@
 - `DATAPRODUCTS_ENV`: `dev` (the default) or `prod`.
 - `DATAPRODUCTS_STORE`: folder of data, quarantine and serving files; in `dev` `.dataproducts` of the project.
 - `DATAPRODUCTS_LEDGER`: SQLAlchemy URL of the ledger; in `dev` SQLite inside the store. `prod` needs both.
+- `DATAPRODUCTS_OPERATIONS`: SQLAlchemy URL of incidents, notices and lifecycle; in `prod` the ledger's unless set.
 """
 
 from __future__ import annotations
@@ -41,6 +42,7 @@ def _dev() -> Environment:
         root=ROOT,
         store=Path(store).resolve() if store else ROOT / ".dataproducts",
         ledger_url=os.environ.get("DATAPRODUCTS_LEDGER", ""),
+        operations_url=os.environ.get("DATAPRODUCTS_OPERATIONS", ""),
         clock=CLOCK,
     )
 
@@ -51,4 +53,10 @@ def _prod() -> Environment:
     if absent:
         raise UsageError(f"environment 'prod' needs {' and '.join(absent)} to be set")
     store, ledger = given.values()
-    return Environment(name="prod", root=ROOT, store=Path(store).resolve(), ledger_url=ledger)
+    return Environment(
+        name="prod",
+        root=ROOT,
+        store=Path(store).resolve(),
+        ledger_url=ledger,
+        operations_url=os.environ.get("DATAPRODUCTS_OPERATIONS") or ledger,
+    )

@@ -75,7 +75,7 @@ def test_outputs_before_the_first_build(command: Command, shop: Path) -> None:
     plans = facts(command("plan", "--json"), "plan")
     assert [("customers", 0), ("orders", 10)] == [(t["table"], len(t["partitions"])) for t in plans[0]["tables"]]
     assert {"refresh"} == {table["action"] for plan in plans for table in plan["tables"]}
-    assert {"from": "0001", "to": "0001"}.keys() == facts(command("migrate", "--json"), "migrate").keys()
+    assert ["ledger", "operations"] == sorted(facts(command("migrate", "--json"), "migrate"))
     tests = shop / "assets/shop/revenue/tests/revenue.yaml"
     tests.parent.mkdir()
     tests.write_text(

@@ -12,6 +12,7 @@ from alembic.script import ScriptDirectory
 
 from dataproducts.database import connect, reading
 from dataproducts.errors import ConflictError, StoreError
+from dataproducts.ledger import Ledger
 from dataproducts.operations import Operations, bookmark, migrate, move_bookmark
 from dataproducts.operations.schema import BRANCH
 from tests.postgres import database
@@ -58,6 +59,15 @@ def test_an_absent_database_is_told(tmp_path):
     """Without leave to create, what is not there is an error that says what to do."""
     with pytest.raises(StoreError, match="there is no operations database"):
         Operations.open(sqlite(tmp_path), create=False)
+
+
+def test_a_database_can_hold_the_ledger_too(url):
+    """Both branches in one database keep their own revisions and do not stand in each other's way."""
+    with Ledger.open(url) as ledger, Operations.open(url) as operations:
+        with operations.writing() as con:
+            move_bookmark(con, "results", "1", now=NOON)
+        assert ledger.products() == ()
+    assert migrate(url) == (BRANCH.newest, BRANCH.newest)
 
 
 def _move_and_fail(operations: Operations) -> None:

@@ -162,20 +162,24 @@ def gc(obj: tuple[Path, str | None], keep_releases: int, keep_days: int, *, dry_
     console().print(f"{verb} " + ", ".join(f"{name.replace('_', ' ')}: {value}" for name, value in facts.items()))
 
 
-@click.command(short_help="Bring the ledger's schema up to date.")
+@click.command(short_help="Bring the databases' schemas up to date.")
 @AS_JSON
 @click.pass_obj
 def migrate(obj: tuple[Path, str | None], *, as_json: bool) -> None:
-    """Bring the ledger's schema to the version that this library needs."""
-    from dataproducts.ledger import migrate as upgrade  # noqa: PLC0415 - loads the ledger
+    """Bring the schemas of the ledger and of the operations database to what this library needs."""
+    from dataproducts import ledger, operations  # noqa: PLC0415 - loads SQLAlchemy
 
-    project = open_project(obj[0], environment=obj[1])
-    project.environment.store.mkdir(parents=True, exist_ok=True)
-    before, after = upgrade(project.environment.ledger)
+    environment = open_project(obj[0], environment=obj[1]).environment
+    environment.store.mkdir(parents=True, exist_ok=True)
+    done = {
+        "ledger": ledger.migrate(environment.ledger),
+        "operations": operations.migrate(environment.operations),
+    }
     if as_json:
-        print_json({"from": before, "to": after})
-    else:
-        console().print(f"ledger: {before or 'new'} -> {after}" if before != after else f"ledger is at {after}")
+        print_json({name: {"from": before, "to": after} for name, (before, after) in done.items()})
+        return
+    for name, (before, after) in done.items():
+        console().print(f"{name}: {before or 'new'} -> {after}" if before != after else f"{name}: at {after}")
 
 
 def _warehouse(obj: tuple[Path, str | None], product: str | None) -> Warehouse:
