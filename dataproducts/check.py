@@ -107,8 +107,8 @@ def _scratch_connection() -> Iterator[duckdb.DuckDBPyConnection]:
     """A connection whose times are UTC, and which writes what does not fit into memory to a folder that is removed."""
     with tempfile.TemporaryDirectory(prefix="dataproducts-", ignore_cleanup_errors=True) as folder:
         # The engine's own choice would be `.tmp` in the current folder, where nothing is to be written.
-        # A footer of a hundred row groups takes longer to read than most statements: it is read once.
         spilled = str(Path(folder) / "spilled")
+        # A footer of a hundred row groups takes longer to read than most statements take: it is read once.
         settings = {"TimeZone": "UTC", "temp_directory": spilled, "parquet_metadata_cache": True}
         with duckdb.connect(":memory:") as con:
             for name, value in settings.items():

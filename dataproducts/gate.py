@@ -7,6 +7,7 @@ the others get their results all the same.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field, replace
 from datetime import UTC
 from types import MappingProxyType
@@ -35,7 +36,7 @@ from dataproducts.rules.predicates import (
     orphans,
     repeated_row,
 )
-from dataproducts.rules.scan import SCAN, Counted, Measure, rejected, sample
+from dataproducts.rules.scan import SAMPLED_ROWS, SCAN, Counted, Measure, rejected, sample, sample_together
 from dataproducts.rules.unique import count_surplus, overlapping
 from dataproducts.rules.whole import FINDERS, outlived
 from dataproducts.rules.wording import duration, rows_found
@@ -182,7 +183,7 @@ class _Rejects:
     near: str = ""  # the same for some of these rows, which are found sooner
 
 
-_KEY_PARTS = 64
+_REPEATED_IN_PART = 8
 
 
 def _judge_counted(bench: _Bench, rules: Sequence[Rule], parts: Mapping[str | None, Rows]) -> None:
@@ -196,6 +197,7 @@ def _judge_counted(bench: _Bench, rules: Sequence[Rule], parts: Mapping[str | No
     if None in found:
         bench.total = found[None].total
     predicates = {measure.rule.name: measure.predicate for measure in measures}
+    rejected_by: list[tuple[Rule, dict[str | None, _Rejects]]] = []
     for rule in rules:
         rejects: dict[str | None, _Rejects] = {}
         for part, counted in found.items():
@@ -208,6 +210,9 @@ def _judge_counted(bench: _Bench, rules: Sequence[Rule], parts: Mapping[str | No
                 failed, method = int(counted.values.get(rule.name) or 0), counted.methods.get(rule.name, SCAN)
                 predicate = predicates[rule.name].replace(THE_DAY, f"DATE {literal(part)}")
                 rejects[part] = _Rejects(failed, counted.total, parts[part].sql, predicate, method)
+        rejected_by.append((rule, rejects))
+    _sample_together(bench, rejected_by)
+    for rule, rejects in rejected_by:
         _add_rejects(bench, rule, rejects)
 
 
@@ -227,6 +232,35 @@ def _measures(table: Table, rules: Iterable[Rule], *, partitioned: bool) -> tupl
     return measures, wrong
 
 
+def _sample_together(bench: _Bench, rejected_by: Sequence[tuple[Rule, dict[str | None, _Rejects]]]) -> None:
+    """Find rows to show for all rules that fail on a part of the table at once; a rule alone is left to itself."""
+    failing: dict[str | None, list[tuple[Rule, dict[str | None, _Rejects]]]] = {}
+    for rule, rejects in rejected_by:
+        for part, found in rejects.items():
+            if found.failed and not _passes(rule, found) and not _LISTED.search(found.predicate):
+                failing.setdefault(part, []).append((rule, rejects))
+    if len(failing) > _MOST_PARTS:
+        return
+    for part, several in failing.items():
+        if len(several) > 1:
+            wanted = [(rule, rejects[part].predicate, rejects[part].failed) for rule, rejects in several]
+            samples = sample_together(bench.con, bench.table, several[0][1][part].relation, wanted)
+            for (_, rejects), rows in zip(several, samples, strict=True):
+                rejects[part] = replace(rejects[part], sample=rows)
+
+
+def _passes(rule: Rule, found: _Rejects) -> bool:
+    try:
+        return holds(rule.threshold, in_unit(rule.threshold, found.failed, found.total))
+    except UsageError:
+        return True
+
+
+# A list of values is planned as a join, after which rows come in another order each time: such a rule is left alone.
+_LISTED = re.compile(r"\bIN\s*\(", re.IGNORECASE)
+_MOST_PARTS = 4  # of more, one statement a rule finds the rows of all parts sooner
+
+
 def _add_rejects(bench: _Bench, rule: Rule, rejects: Mapping[str | None, _Rejects]) -> None:
     """Compare what was rejected with the threshold, and show some rows where it fails."""
     observed = {part: in_unit(rule.threshold, found.failed, found.total) for part, found in rejects.items()}
@@ -236,12 +270,17 @@ def _add_rejects(bench: _Bench, rule: Rule, rejects: Mapping[str | None, _Reject
         for part, found in rejects.items():
             bench.fail(rule, error, partition=part, total=found.total)
         return
-    failing = {part: found for part, found in rejects.items() if found.predicate and found.failed and not passed[part]}
+    failing = {
+        part: found
+        for part, found in rejects.items()
+        if found.predicate and found.failed and not passed[part] and not found.sample
+    }
     samples = _samples(
         bench, rule, {part: (found.relation, found.near) for part, found in failing.items() if found.near}
     )
     rest = {part: (found.relation, found.predicate) for part, found in failing.items() if not samples.get(part)}
-    samples |= _samples(bench, rule, rest)
+    most = max((found.failed for found in failing.values()), default=0) if rule.kind in COUNTED_KINDS else SAMPLED_ROWS
+    samples |= _samples(bench, rule, rest, most=min(most, SAMPLED_ROWS))
     for part, found in rejects.items():
         bench.add(
             rule,
@@ -260,9 +299,9 @@ def _add_rejects(bench: _Bench, rule: Rule, rejects: Mapping[str | None, _Reject
 
 
 def _samples(
-    bench: _Bench, rule: Rule, failing: Mapping[str | None, tuple[str, str]]
+    bench: _Bench, rule: Rule, failing: Mapping[str | None, tuple[str, str]], *, most: int = SAMPLED_ROWS
 ) -> dict[str | None, tuple[Mapping[str, Any], ...]]:
-    return sample(bench.con, bench.table, rule, failing) if failing else {}
+    return sample(bench.con, bench.table, rule, failing, most=most) if failing else {}
 
 
 def _freshness(bench: _Bench, rule: Rule, counted: Counted) -> None:
@@ -291,8 +330,10 @@ def _duplicates(bench: _Bench, rule: Rule) -> None:
     if rows is not bench.subject.rows:
         method += " of what may meet new rows"
     predicate = repeated_row(rule, bench.table, bench.relation)
-    # Five rows to show are not worth a hash table of every key: a share of the keys is looked at first.
-    near = repeated_row(rule, bench.table, bench.relation, parts=_KEY_PARTS) if failed > _KEY_PARTS else ""
+    # Five rows to show are not worth a hash table of every key: a share of the keys is looked at first, in which some
+    # of those that repeat are to be expected.
+    parts = failed // _REPEATED_IN_PART
+    near = repeated_row(rule, bench.table, bench.relation, parts=parts) if parts > 1 else ""
     _add_rejects(bench, rule, {None: _Rejects(failed, bench.total, bench.relation, predicate, method, near=near)})
 
 

@@ -247,6 +247,41 @@ def test_a_sample_holds_at_most_five_rows(con):
     assert len(judged_one(con, rule("r", "enum", ["paid"], params={"values": []})).sample) == 5
 
 
+def test_rules_that_fail_together_show_the_rows_that_each_shows_alone(con):
+    """One look at the first rejected rows serves all rules; one whose rows come late, or few, misses none of them."""
+    con.execute("CREATE TABLE many AS SELECT i AS id, i::DOUBLE AS amount, 'x' AS status, "
+                "CASE WHEN i % 7 > 0 THEN 'a@b' END AS email, "
+                "IF(i IN (900, 990), NULL, DATE '2024-01-01') AS ordered_on "
+                "FROM range(1000) AS numbers(i)")  # fmt: skip
+    rules = (
+        rule("all", "enum", ["status"], params={"values": []}),
+        rule("some", "required", ["email"]),
+        rule("late", "range", params={"maximum": 980}),
+        rule("last", "range", params={"maximum": 998}),
+        rule("few", "required", ["ordered_on"]),
+        rule("none", "required", ["id"]),
+        rule("let", "required", ["email"], threshold=Threshold(Operator.MUST_BE_LESS_THAN, (500,))),
+        rule("key", "unique", ["id"]),
+    )
+    together = verdicts(con, *rules, relation="many")
+    # The key is shown as the table has it, so that each rule alone is judged on the same table.
+    alone = {one.name: judge(con, orders(*rules), "many", lookup=lookup, now=NOW, rules=[one])[0] for one in rules}
+    assert {name: found.sample for name, found in alone.items()} == {n: f.sample for n, f in together.items()}
+    assert {"all": 5, "some": 5, "late": 5, "last": 1, "few": 2, "none": 0, "let": 0, "key": 0} == {
+        name: len(found.sample) for name, found in together.items()
+    }
+    assert together["few"].sample == ({"id": 900, "ordered_on": None}, {"id": 990, "ordered_on": None})
+
+
+def test_repeated_keys_are_shown_where_a_share_of_the_keys_holds_none_of_them(con):
+    """The share that is looked at first may miss every repeated key; then all keys are looked at."""
+    for repeated in (16, 17, 100, 400):
+        con.execute(f"CREATE OR REPLACE TABLE many AS SELECT i AS id FROM range(1000) AS numbers(i) "
+                    f"UNION ALL SELECT 7 FROM range({repeated})")  # fmt: skip
+        found = verdicts(con, rule("key", "unique", ["id"]), relation="many")["key"]
+        assert (found.failed_rows, [row["id"] for row in found.sample]) == (repeated, [7] * 5)
+
+
 def test_errors_do_not_tell_values_of_a_classified_table(con):
     """What the engine quotes in its message could be a person's address."""
     query = "SELECT max(CAST(email AS INTEGER)) FROM orders"

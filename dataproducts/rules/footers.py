@@ -17,7 +17,7 @@ from dataproducts.sql import file_patterns, literal
 from dataproducts.trial import columns_of
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     import duckdb
@@ -65,19 +65,10 @@ def parquet_facts(con: duckdb.DuckDBPyConnection, paths: Sequence[Path]) -> Fact
     if not all(_SOUND.match(written or "") for written, _ in writers) or not _are_alike(con, listed, list(types)):
         return None
     flat = {name: kind for name, kind in types.items() if family(kind) is not Family.OTHER and ", " not in name}
-    groups = con.execute(
-        f"SELECT path_in_schema, num_values, stats_null_count, stats_min_value, stats_max_value "
-        f"FROM parquet_metadata({listed}) WHERE path_in_schema IN (SELECT unnest({literal(list(flat))}::VARCHAR[]))"
-    ).fetchall()
     total = sum(int(rows) for _, rows in writers)
     ordered = _ORDERED | ({Family.FLOAT} if all(_TELLS_NAN.match(writer) for writer, _ in writers) else set())
-    columns: dict[str, ColumnFacts] = {}
-    for name, kind in flat.items():
-        own = [group[1:] for group in groups if group[0] == name]
-        found = _column_facts(con, own, kind if family(kind) in ordered else "", total)
-        if found is not None:
-            columns[name] = found
-    return Facts(total, types, (columns,), (total,))
+    kinds = {name: kind if family(kind) in ordered else "" for name, kind in flat.items()}
+    return Facts(total, types, (_column_facts(con, listed, kinds, total),), (total,))
 
 
 def _are_alike(con: duckdb.DuckDBPyConnection, listed: str, names: list[str]) -> bool:
@@ -103,24 +94,36 @@ def _top(columns: Sequence[tuple[object, ...]]) -> list[object]:
 
 
 def _column_facts(
-    con: duckdb.DuckDBPyConnection, groups: Sequence[tuple[int, int | None, str, str]], kind: str, total: int
-) -> ColumnFacts | None:
-    """The facts of one column from those of its row groups; None if they are absent or cannot be true.
+    con: duckdb.DuckDBPyConnection, listed: str, kinds: Mapping[str, str], total: int
+) -> dict[str, ColumnFacts]:
+    """The facts of each column from those of its row groups, where they are there and can be true.
 
-    Without a `kind`, which the ends are to be read as, nothing is known of them.
+    `kinds` says what to read the ends of each column as; of one without a kind, nothing is known of them.
     """
-    if sum(values for values, *_ in groups) != total or any(nulls is None for _, nulls, *_ in groups):
-        return None
-    if any(not 0 <= (nulls or 0) <= values for values, nulls, *_ in groups):
-        return None
-    nulls = sum(nulls or 0 for _, nulls, *_ in groups)
-    filled = [(low, high) for values, nulls, low, high in groups if nulls != values]
-    if not kind or not filled or any(end is None for pair in filled for end in pair):
-        return ColumnFacts(nulls)
-    pairs = ", ".join(f"({literal(low)}, {literal(high)})" for low, high in dict.fromkeys(filled))
-    low, high = (f"TRY_CAST({end} AS {kind})" for end in ("low", "high"))
-    row = con.execute(
-        f"SELECT min({low})::VARCHAR, max({high})::VARCHAR, count({low}) = count(*) AND count({high}) = count(*) "
-        f"AND bool_and({low} <= {high}) FROM (VALUES {pairs}) AS ends(low, high)"
-    ).fetchone()
-    return ColumnFacts(nulls, *row[:2]) if row and row[2] else ColumnFacts(nulls)
+    ordered = sorted({kind for kind in kinds.values() if kind})
+    ends = [_ends(kind, [name for name in kinds if kinds[name] == kind]) for kind in ordered]
+    groups = (
+        "SELECT path_in_schema AS name, num_values AS rows, stats_null_count AS nulls, stats_min_value AS low, "
+        f"stats_max_value AS high FROM parquet_metadata({listed}) "
+        f"WHERE path_in_schema IN (SELECT unnest({literal(list(kinds))}::VARCHAR[]))"
+    )
+    counts = "name, sum(rows), sum(nulls), bool_and(coalesce(nulls BETWEEN 0 AND rows, FALSE))"
+    rows = con.execute(f"SELECT {', '.join([counts, *ends])} FROM ({groups}) GROUP BY name").fetchall()
+    found = {} if total else dict.fromkeys(kinds, ColumnFacts(0))
+    for name, values, nulls, is_plausible, *told in rows:
+        if values == total and is_plausible:
+            known = told[ordered.index(kinds[name])] if kinds[name] else None
+            found[name] = ColumnFacts(int(nulls), *(known or ()))
+    return found
+
+
+def _ends(kind: str, names: Sequence[str]) -> str:
+    """The least and the greatest end, as text, of the groups that hold a value; NULL if one is absent or untrue."""
+    # Of columns of another type nothing is cast: it would fail, and each failure takes a microsecond to word.
+    theirs = f"name IN ({', '.join(map(literal, names))})"
+    low, high = (f"TRY_CAST(CASE WHEN {theirs} THEN {end} END AS {kind})" for end in ("low", "high"))
+    filled = "FILTER (WHERE nulls <> rows)"
+    return (
+        f"CASE WHEN bool_and(coalesce({low} <= {high}, FALSE)) {filled} "
+        f"THEN [min({low}) {filled}::VARCHAR, max({high}) {filled}::VARCHAR] END"
+    )

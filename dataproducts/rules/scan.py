@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 import duckdb
@@ -28,6 +29,8 @@ SCAN = "scan"
 
 SAMPLED_ROWS = 5
 """How many rejected rows a result shows."""
+
+_DRAWN = 2 * SAMPLED_ROWS  # rejected rows drawn for each of several rules, of which some reject more rows than others
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,8 +151,10 @@ def sample(
     table: Table,
     rule: Rule,
     failing: Mapping[str | None, tuple[str, str]],
+    *,
+    most: int = SAMPLED_ROWS,
 ) -> dict[str | None, tuple[Mapping[str, Any], ...]]:
-    """Return at most 5 rejected rows of `rule` for each partition, classified columns masked, in one statement.
+    """Return at most `most` rejected rows of `rule` for each partition, classified columns masked, in one statement.
 
     `failing` maps a partition to its relation and the predicate that is TRUE for a rejected row. A row shows the
     table's key, or what else is unique in it, then the rule's columns; without either, all columns. Values are as JSON
@@ -158,7 +163,7 @@ def sample(
     shown = ", ".join(f"{literal(name)}: {qualified(JUDGED, name)}" for name in _shown(table, rule))
     parts = [
         f"(SELECT {literal(part)}::VARCHAR, to_json({{{shown}}})::VARCHAR FROM {judged(relation)} "
-        f"WHERE {predicate} LIMIT {SAMPLED_ROWS})"
+        f"WHERE {predicate} LIMIT {most})"
         for part, (relation, predicate) in failing.items()
     ]
     rows: dict[str | None, list[Mapping[str, Any]]] = {part: [] for part in failing}
@@ -168,6 +173,34 @@ def sample(
     except duckdb.Error:
         return dict.fromkeys(failing, ())
     return {part: tuple(found) for part, found in rows.items()}
+
+
+def sample_together(
+    con: duckdb.DuckDBPyConnection, table: Table, relation: str, failing: Sequence[tuple[Rule, str, int]]
+) -> list[tuple[Mapping[str, Any], ...]]:
+    """Return for each rule what `sample` gives, from one look at the first rows that any of them rejects.
+
+    `failing` gives of each rule the predicate and the number of rows that it rejects. Where the rows looked at do not
+    hold as many as are to be shown, or they cannot be shown together, the rule gets none.
+    """
+    shown = [_shown(table, rule) for rule, *_ in failing]
+    columns = ", ".join(f"{literal(name)}: {qualified(JUDGED, name)}" for name in dict.fromkeys(chain(*shown)))
+    tests = [f"({predicate})" for _, predicate, _ in failing]
+    query = (
+        f"SELECT to_json({{{columns}}})::VARCHAR, {', '.join(tests)} FROM {judged(relation)} "
+        f"WHERE {' OR '.join(tests)} LIMIT {_DRAWN * len(failing)}"
+    )
+    try:
+        drawn = con.execute(query).fetchall()
+    except duckdb.Error:
+        return [()] * len(failing)
+    rows = [(json.loads(text, parse_constant=str), broken) for text, *broken in drawn]
+    found: list[tuple[Mapping[str, Any], ...]] = []
+    for at, (names, (_, _, number)) in enumerate(zip(shown, failing, strict=True)):
+        theirs = [row for row, broken in rows if broken[at]][:SAMPLED_ROWS]
+        is_enough = len(theirs) >= min(number, SAMPLED_ROWS)
+        found.append(tuple(mask({name: row[name] for name in names}, table) for row in theirs) if is_enough else ())
+    return found
 
 
 def _shown(table: Table, rule: Rule) -> list[str]:
