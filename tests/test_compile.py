@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -10,8 +12,11 @@ import duckdb
 import pytest
 
 from dataproducts.compile import compile_domain
+from dataproducts.compile.build import build_product
 from dataproducts.compile.describe import release_key, table_key
 from dataproducts.compile.jobs import RANGE_END, RANGE_START, job_name
+from dataproducts.load import load_product
+from dataproducts.plan import plan_product
 from dataproducts.warehouse import Warehouse
 from tests.shop import edit, environment, make_shop, write_customers, write_orders
 
@@ -308,3 +313,21 @@ def test_column_lineage_reaches_the_upstream_table(shop: Shop) -> None:
     lineage = node.metadata["dagster/column_lineage"].deps_by_column
     assert [(table_key(ORDERS, "orders"), "amount")] == [(d.asset_key, d.column_name) for d in lineage["revenue"]]
     assert release_key(ORDERS) in node.parent_keys
+
+
+def test_a_signal_between_two_queries_interrupts(shop: Shop) -> None:
+    """SIGINT while Python works in a step, and DuckDB does not: interrupted as in a query, and nothing is released."""
+    wiring = environment(shop.root)
+    product = load_product(shop.root / "assets" / "shop" / "revenue")
+    planned = plan_product(Warehouse.open(wiring), product, force=True)
+    before = shop.head(REVENUE)
+    with pytest.raises(KeyboardInterrupt):
+        build_product(
+            product,
+            planned,
+            environment=wiring,
+            custom={},
+            instance=shop.instance,
+            on_table=lambda _outcome: os.kill(os.getpid(), signal.SIGINT),
+        )
+    assert before == shop.head(REVENUE)

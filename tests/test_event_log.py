@@ -1,4 +1,4 @@
-"""Dagster's event log with open files is Dagster's event log."""
+"""Dagster's storage with open files is Dagster's storage."""
 
 from __future__ import annotations
 
@@ -10,10 +10,15 @@ from pathlib import Path
 
 import dagster as dg
 import pytest
+from dagster._check import CheckError
 
 from dataproducts.compile import event_log
 
-OURS = "event_log_storage: {module: dataproducts.compile.event_log, class: EventLog}\n"
+OURS = """\
+event_log_storage: {module: dataproducts.compile.event_log, class: EventLog}
+run_storage: {module: dataproducts.compile.event_log, class: RunLog}
+schedule_storage: {module: dataproducts.compile.event_log, class: Ticks}
+"""
 ELSEWHERE = "event_log_storage: {{module: dataproducts.compile.event_log, class: EventLog, config: {{base_dir: {}}}}}\n"
 
 
@@ -38,7 +43,7 @@ def kinds(found: dg.DagsterInstance, run_id: str) -> list[str]:
 def opened(folder: Path) -> set[str]:
     """Return the databases below `folder` that this process has open."""
     links = [str(entry.readlink()) for entry in Path("/proc/self/fd").iterdir() if entry.exists()]
-    return {Path(link).name for link in links if link.startswith(str(folder)) and link.endswith(".db")}
+    return {Path(link).name for link in links if link.startswith(f"{folder}/") and link.endswith(".db")}
 
 
 @pytest.fixture(autouse=True)
@@ -58,6 +63,7 @@ def test_either_storage_reads_what_the_other_wrote(tmp_path):
     for settings in (OURS, ""):
         with instance(home, settings) as ours:
             assert {run_id: kinds(ours, run_id) for run_id in runs} == runs
+            assert {run.run_id for run in ours.get_runs() if run.is_success} == set(runs)
             assert len(ours.fetch_materializations(dg.AssetKey("table"), limit=10).records) == len(runs)
             key = dg.AssetCheckKey(dg.AssetKey("table"), "good")
             assert len(ours.event_log_storage.get_asset_check_execution_history(key, limit=10)) == len(runs)
@@ -95,6 +101,58 @@ def test_a_file_that_somebody_else_makes_meanwhile(tmp_path, monkeypatch):
         assert "ASSET_MATERIALIZATION" in kinds(ours, run.run_id)
 
 
+@pytest.mark.parametrize("path", ["history/runs.db", "schedules/schedules.db"])
+@pytest.mark.parametrize("damage", ["", "DELETE FROM alembic_version", "DROP TABLE alembic_version"])
+def test_a_file_that_is_not_made_to_the_end_is_made(tmp_path, path, damage):
+    """An empty file, or one whose revision was never noted, is brought to the end by Dagster's own way."""
+    file = tmp_path / "home" / path
+    with instance(tmp_path / "home", OURS):
+        tables = shape(file)[0]
+    if damage:
+        with closing(sqlite3.connect(file)) as con, con:
+            con.execute(damage)
+    else:
+        file.unlink()
+        file.touch()
+    with instance(tmp_path / "home", OURS) as ours:
+        assert dg.materialize([table], instance=ours).success
+        assert ours.all_instigator_state() == []
+    again, revision, _ = shape(file)
+    assert ({name for _, name, _ in again}, len(revision)) == ({name for _, name, _ in tables}, 1)
+
+
+def test_events_of_a_batch_are_stored_as_they_are_one_by_one(tmp_path, monkeypatch):
+    """What a run plans is stored as one transaction: the same log, in the run's file and in the index."""
+    told = []
+    for size in ("0", "100"):
+        monkeypatch.setenv("DAGSTER_EVENT_BATCH_SIZE", size)
+        monkeypatch.setenv("DAGSTER_HOME", str(tmp_path / size))
+        with instance(tmp_path / size, OURS) as ours:
+            run = dg.materialize([table], instance=ours)
+            key = dg.AssetCheckKey(dg.AssetKey("table"), "good")
+            seen = ours.event_log_storage.get_asset_check_execution_history(key, limit=10)
+        with closing(sqlite3.connect(tmp_path / size / "history" / "runs" / "index.db")) as con:
+            kept = con.execute("SELECT dagster_event_type FROM event_logs ORDER BY id").fetchall()
+        with instance(tmp_path / size, OURS) as ours:
+            told.append((kinds(ours, run.run_id), [check.status for check in seen], kept))
+    assert told[0] == told[1]
+
+
+def test_a_batch_that_cannot_be_stored_leaves_nothing(tmp_path):
+    """One event that cannot be written takes back those before it, in the run's file and in the index."""
+    with instance(tmp_path / "home", OURS) as ours:
+        run = dg.materialize([table], instance=ours)
+        before = kinds(ours, run.run_id)
+        made = [
+            log for log in ours.all_logs(run.run_id) if log.step_key and "MATERIALIZATION" in log.dagster_event_type
+        ]
+        assert len(made) == 2
+        with pytest.raises(CheckError):
+            ours.event_log_storage.store_event_batch([*made, None])
+        assert kinds(ours, run.run_id) == before
+        assert len(ours.fetch_materializations(dg.AssetKey("table"), limit=10).records) == 1
+
+
 def test_files_lie_where_the_settings_say(tmp_path):
     """With `base_dir` there; without it where Dagster's own storage would have put them."""
     for settings, folder in ((ELSEWHERE.format(tmp_path / "logs"), tmp_path / "logs"), (OURS, tmp_path / "home")):
@@ -111,9 +169,9 @@ def test_few_files_stay_open_and_none_after_the_end(tmp_path, monkeypatch):
     with instance(home, OURS) as ours:
         runs = [dg.materialize([table], instance=ours).run_id for _ in range(5)]
         told = [kinds(ours, run_id) for run_id in runs]
-        assert len(opened(home / "history")) == 3
+        assert len(opened(home / "history" / "runs")) == 3
         assert len(set(map(tuple, told))) == 1
-    assert opened(home / "history" / "runs") == set()
+    assert opened(home) == set()
 
 
 def test_a_log_that_was_wiped_begins_anew(tmp_path):

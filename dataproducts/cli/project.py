@@ -125,6 +125,15 @@ telemetry:
 event_log_storage:
   module: dataproducts.compile.event_log
   class: EventLog
+run_storage:
+  module: dataproducts.compile.event_log
+  class: RunLog
+schedule_storage:
+  module: dataproducts.compile.event_log
+  class: Ticks
+compute_logs:
+  module: dataproducts.compile.step_output
+  class: StepOutput
 """
 
 
@@ -158,6 +167,8 @@ class NamedObjects(Mapping[str, Any]):
 def use_dagster_home(root: Path) -> None:
     """Point Dagster at the project's home, unless the caller's environment names another, and keep it quiet."""
     home = Path(os.environ.setdefault("DAGSTER_HOME", str(root / ".dagster")))
+    # What a run intends to make, an event a table, partition and rule, is written at once.
+    os.environ.setdefault("DAGSTER_EVENT_BATCH_SIZE", "1000")
     try:
         home.mkdir(parents=True, exist_ok=True)
     except OSError as error:

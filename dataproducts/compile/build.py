@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from dataproducts.refresh import TableOutcome
 
 _SILENT = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
-
+# DuckDB takes the signal for itself while a query runs, and between queries Dagster may: either way a step fails.
+_INTERRUPTED = ("Query interrupted", dg.DagsterExecutionInterruptedError.__name__)
 
 Instance = dg.DagsterInstance
 
@@ -79,8 +80,7 @@ def build_product(
         raise KeyboardInterrupt from None
     built.run_id = result.run_id
     built.failures = [_told(step) for step in result.all_events if step.is_step_failure]
-    # DuckDB takes the signal for itself while a query runs, and Dagster then sees a failed step.
-    if any("Query interrupted" in failure for failure in built.failures):
+    if any(word in failure for failure in built.failures for word in _INTERRUPTED):
         raise KeyboardInterrupt
     return built
 

@@ -31,6 +31,15 @@ telemetry:
 event_log_storage:
   module: dataproducts.compile.event_log
   class: EventLog
+run_storage:
+  module: dataproducts.compile.event_log
+  class: RunLog
+schedule_storage:
+  module: dataproducts.compile.event_log
+  class: Ticks
+compute_logs:
+  module: dataproducts.compile.step_output
+  class: StepOutput
 """
 
 
