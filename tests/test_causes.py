@@ -1,0 +1,78 @@
+"""Which findings stand for themselves and which follow from another, on a small chain of products."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import pytest
+
+from dataproducts.causes import fold
+from dataproducts.finding import Finding, FindingKind, Subject
+from dataproducts.load import load_project
+from dataproducts.product import Severity
+from tests.shop import make_shop
+
+ORDERS, REVENUE = "shop/orders", "shop/revenue"
+NOON = datetime(2024, 1, 11, 12, tzinfo=UTC)
+
+
+@pytest.fixture(scope="module")
+def products(tmp_path_factory):
+    """Return the products of the shop by address: revenue is made from orders."""
+    found = load_project(make_shop(tmp_path_factory.mktemp("shop")))
+    assert found.faults == ()
+    return {product.address: product for product in found.products}
+
+
+def subject(product: str, kind: str, name: str = "x", table: str = "") -> Subject:
+    """Return a subject of `kind`."""
+    return Subject(product, FindingKind(kind), name, table)
+
+
+def finding(about: Subject) -> Finding:
+    """Return a sighting of `about`."""
+    return Finding(about, "wrong", Severity.ERROR, NOON, NOON)
+
+
+def told(found, *open_subjects, products):
+    """Return the subjects that stand for themselves, and the causes of the others by subject."""
+    own, following = fold([finding(one) for one in found], open_subjects, products)
+    return [one.subject for one in own], {one.finding.subject: one.cause for one in following}
+
+
+def test_lateness_follows_from_what_is_broken_upstream(products):
+    """A refused table makes itself and what rests on it late, and spends budgets: one thing is wrong."""
+    broken = subject(ORDERS, "check", "orders.unique", "orders")
+    late, later = subject(ORDERS, "stale", table="orders"), subject(REVENUE, "stale", table="revenue")
+    burning = subject(REVENUE, "burn_rate", "freshness")
+    expected = ([broken], dict.fromkeys((late, later, burning), broken))
+    assert told([later, late, burning, broken], products=products) == expected
+    assert told([later, late, burning], broken, products=products) == ([], expected[1])
+
+
+def test_lateness_follows_from_lateness_upstream_and_not_the_other_way(products):
+    """With nothing broken, the table furthest upstream is what is late."""
+    late, later = subject(ORDERS, "stale", table="orders"), subject(REVENUE, "stale", table="revenue")
+    assert told([later, late], products=products) == ([late], {later: late})
+    assert told([later], products=products) == ([later], {})
+
+
+def test_a_load_that_did_not_run_explains_stale_tables(products):
+    """That nothing ran is the cause; that its tables are old follows."""
+    missing, late = subject(ORDERS, "missing", "schedule"), subject(ORDERS, "stale", table="orders")
+    assert told([late, missing], products=products) == ([missing], {late: missing})
+
+
+def test_what_failed_follows_from_nothing(products):
+    """A failed rule downstream stands for itself, whatever is broken upstream; so does a table beside it."""
+    broken = subject(ORDERS, "check", "orders.unique", "orders")
+    failed = subject(REVENUE, "check", "revenue.total", "revenue")
+    aside = subject(ORDERS, "stale", table="customers")
+    assert told([failed, broken, aside], products=products) == ([failed, broken, aside], {})
+
+
+def test_an_open_incident_stays_one(products):
+    """What is an incident already goes on being one, whatever else is found."""
+    broken = subject(ORDERS, "source", "till", "orders")
+    late = subject(ORDERS, "stale", table="orders")
+    assert told([late, broken], late, products=products) == ([late, broken], {})
