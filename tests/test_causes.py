@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
@@ -9,7 +10,7 @@ import pytest
 from dataproducts.causes import fold
 from dataproducts.finding import Finding, FindingKind, Subject
 from dataproducts.load import load_project
-from dataproducts.product import Severity
+from dataproducts.product import Rule, RuleKind, Severity
 from tests.shop import make_shop
 
 ORDERS, REVENUE = "shop/orders", "shop/revenue"
@@ -21,7 +22,11 @@ def products(tmp_path_factory):
     """Return the products of the shop by address: revenue is made from orders."""
     found = load_project(make_shop(tmp_path_factory.mktemp("shop")))
     assert found.faults == ()
-    return {product.address: product for product in found.products}
+    by_address = {product.address: product for product in found.products}
+    revenue = by_address[REVENUE]
+    rule = Rule("day.freshness", RuleKind.FRESHNESS, ("day",), {"max_age_s": 60})
+    tables = tuple(replace(t, rules=(*t.rules, rule)) if t.name == "revenue" else t for t in revenue.tables)
+    return by_address | {REVENUE: replace(revenue, tables=tables)}
 
 
 def subject(product: str, kind: str, name: str = "x", table: str = "") -> Subject:
@@ -61,6 +66,15 @@ def test_a_load_that_did_not_run_explains_stale_tables(products):
     """That nothing ran is the cause; that its tables are old follows."""
     missing, late = subject(ORDERS, "missing", "schedule"), subject(ORDERS, "stale", table="orders")
     assert told([late, missing], products=products) == ([missing], {late: missing})
+
+
+def test_a_rule_on_freshness_tells_of_lateness(products):
+    """That it failed is no second thing wrong beside the stale table, upstream or its own."""
+    failed = subject(REVENUE, "check", "day.freshness", "revenue")
+    late, later = subject(ORDERS, "stale", table="orders"), subject(REVENUE, "stale", table="revenue")
+    assert told([failed], products=products) == ([failed], {})
+    assert told([failed, later], products=products) == ([later], {failed: later})
+    assert told([failed, later, late], products=products) == ([late], {failed: late, later: late})
 
 
 def test_what_failed_follows_from_nothing(products):
