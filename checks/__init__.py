@@ -11,9 +11,11 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from checks.suites import households_as_known
+from dataproducts.objective import MEANINGS, Category, IndicatorKind
 from dataproducts.policy import (
     Policy,
     classification_required,
+    minimum_objectives,
     minimum_rules,
     minimum_slas,
     naming,
@@ -28,6 +30,10 @@ if TYPE_CHECKING:
     import duckdb
     import pandas as pd
 
+_FRESHNESS = (IndicatorKind.FRESHNESS, IndicatorKind.TIME_OF_AVAILABILITY)
+_QUALITY = {kind for kind, meaning in MEANINGS.items() if meaning.category is Category.QUALITY} - {*_FRESHNESS}
+_REFRESH = (IndicatorKind.REFRESH_SUCCESS,)
+
 POLICIES: tuple[Policy, ...] = (
     naming(),
     owner_required(roles=("owner", "technicalOwner", "steward")),
@@ -40,6 +46,13 @@ POLICIES: tuple[Policy, ...] = (
         },
     ),
     minimum_slas({Tier.GOLD: ("frequency",), Tier.SILVER: ("frequency",), Tier.BRONZE: ("frequency",)}),
+    minimum_objectives(
+        {
+            Tier.GOLD: {"freshness": _FRESHNESS, "quality": _QUALITY, "refreshes": _REFRESH},
+            Tier.SILVER: {"quality": _QUALITY, "refreshes": _REFRESH},
+            Tier.BRONZE: {"refreshes": _REFRESH},
+        }
+    ),
 )
 """What every product of every domain has to meet."""
 

@@ -13,9 +13,11 @@ from dataproducts.declare.contract import CONTRACT_END, read_tables
 from dataproducts.declare.descriptor import read_product
 from dataproducts.declare.design import check_design
 from dataproducts.declare.fields import custom, entries, text
-from dataproducts.declare.positions import Document, read_yaml
+from dataproducts.declare.positions import Document, parse_yaml, read_yaml
 from dataproducts.declare.references import check_project, resolve
-from dataproducts.declare.standards import CONTRACT, DESIGN, PRODUCT, TESTS, judge, judge_by
+from dataproducts.declare.slo import FILE as SLO_FILE
+from dataproducts.declare.slo import read_objectives
+from dataproducts.declare.standards import CONTRACT, DESIGN, PRODUCT, SLO, TESTS, judge, judge_by
 from dataproducts.errors import DeclarationError, Fault, UsageError, suggest
 from dataproducts.product import DataProduct, Mark, Table, Transform
 
@@ -42,11 +44,18 @@ class Project:
     faults: tuple[Fault, ...]
 
 
-def load_project(root: Path, *, domain: str | None = None, as_of: date | None = None) -> Project:
+def load_project(
+    root: Path,
+    *,
+    domain: str | None = None,
+    as_of: date | None = None,
+    texts: Mapping[Path, str] = MappingProxyType({}),
+) -> Project:
     """Return the products under `assets/<domain>/<product>/` of `root`, with every fault of every file.
 
     Of one `domain`, if given: what is wrong in others is not told, and does not matter here. `as_of` is the day on
-    which waivers must not have expired; today if absent. Never raises for what files hold.
+    which waivers must not have expired; today if absent. `texts` are what files shall be taken to hold, whatever they
+    do: to judge a change before it is written. Never raises for what files hold.
 
     Raises: UsageError, if there is no such project or domain.
     """
@@ -58,7 +67,7 @@ def load_project(root: Path, *, domain: str | None = None, as_of: date | None = 
         raise UsageError(f"there is no domain {domain!r}.{suggest(domain, domains)}")
     catalogue = read_catalogue(root)
     bundles = [
-        _read_bundle(folder, root)
+        _read_bundle(folder, root, texts)
         for name in ([domain] if domain else domains)
         for folder in _folders(assets / name)
         if _is_product(folder)
@@ -117,11 +126,15 @@ class _Bundle:
     descriptor: Document | None = None
     contracts: dict[str, Document] = field(default_factory=dict)
     design: Document | None = None
+    slo: Document | None = None
     faults: list[Fault] = field(default_factory=list)
     unread: set[str] = field(default_factory=set)  # tables whose contract could not be read
+    texts: Mapping[Path, str] = field(default_factory=dict)
 
     def read(self, file: Path) -> Document | None:
         try:
+            if file in self.texts:
+                return parse_yaml(self.texts[file], _relative(file, self.root))
             return read_yaml(file, _relative(file, self.root))
         except DeclarationError as error:
             self.faults.extend(error.faults)
@@ -134,8 +147,8 @@ class _Bundle:
         self.faults += [*first, *(fault for fault in more if (fault.path, fault.line) not in told)]
 
 
-def _read_bundle(folder: Path, root: Path) -> _Bundle:
-    bundle = _Bundle(folder, root, _relative(folder, root))
+def _read_bundle(folder: Path, root: Path, texts: Mapping[Path, str] = MappingProxyType({})) -> _Bundle:
+    bundle = _Bundle(folder, root, _relative(folder, root), texts=texts)
     if not folder.is_dir():
         bundle.faults.append(Fault(str(folder), 0, "there is no such folder", "Correct the path."))
         return bundle
@@ -150,6 +163,10 @@ def _read_bundle(folder: Path, root: Path) -> _Bundle:
     bundle.design = bundle.read(design) if design.exists() else None
     if bundle.design:
         bundle.tell(judge_by(bundle.design, DESIGN))
+    slo = folder / SLO_FILE
+    bundle.slo = bundle.read(slo) if slo.exists() else None
+    if bundle.slo:
+        bundle.tell(judge_by(bundle.slo, SLO))
     _read_tests(bundle, {table.name for table in tables} | bundle.unread)
     if bundle.product:
         content = bundle.design.data if bundle.design and isinstance(bundle.design.data, dict) else {}
@@ -287,8 +304,10 @@ def _finish(
         product, found = resolve(
             bundle.product, bundle.descriptor, bundle.contracts, catalogue, unread=frozenset(bundle.unread)
         )
+        promised = read_objectives(product, bundle.slo, unread=frozenset(bundle.unread))
+        product = replace(product, objectives=promised.objectives, trust=promised.trust)
         told = {(fault.path, fault.line) for fault in bundle.faults}
-        faults += [fault for fault in found if (fault.path, fault.line) not in told]
+        faults += [fault for fault in (*found, *promised.faults) if (fault.path, fault.line) not in told]
         # What a file lacks to be active may be there under a misspelt key: first things first.
         flawed = {fault.path for fault in bundle.faults}
         found = check_active(product, bundle.descriptor, bundle.contracts, bundle.design)
@@ -307,7 +326,9 @@ def _folders(folder: Path) -> list[Path]:
 
 
 def _is_product(folder: Path) -> bool:
-    return any((folder / name).exists() for name in ("product.yaml", "contracts", "transforms", "design.yaml"))
+    return any(
+        (folder / name).exists() for name in ("product.yaml", "contracts", "transforms", "design.yaml", SLO_FILE)
+    )
 
 
 def _relative(file: Path, root: Path) -> str:

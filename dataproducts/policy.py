@@ -15,6 +15,7 @@ from dataproducts.product import DataProduct, Dimension, RuleKind, Severity, Sta
 from dataproducts.rules.masking import CLASSIFIED
 
 if TYPE_CHECKING:
+    from dataproducts.objective import IndicatorKind
     from dataproducts.product import Column, Table
 
 Policy = Callable[[DataProduct], Iterable[Fault]]
@@ -146,6 +147,30 @@ def minimum_slas(properties: Mapping[Tier, Iterable[str]], *, statuses: Iterable
 def _missing_slas(table: Table, names: Iterable[str]) -> list[str]:
     declared = {sla.name for sla in table.slas}
     return [name for name in names if name not in declared]
+
+
+def minimum_objectives(
+    kinds: Mapping[Tier, Mapping[str, Iterable[IndicatorKind]]], *, statuses: Iterable[Status] = (Status.ACTIVE,)
+) -> Policy:
+    """Return the policy that products of a tier, and of `statuses`, have objectives of these kinds.
+
+    `kinds` says by tier what is asked for in words (`freshness`, `quality`), and which indicators each may have.
+    Objectives count wherever they come from: contracts imply most, unless `slo.yaml` drops them.
+    """
+    asked = {tier: {word: frozenset(some) for word, some in wanted.items()} for tier, wanted in kinds.items()}
+    bound = frozenset(statuses)
+
+    def judge(product: DataProduct) -> Iterator[Fault]:
+        if product.tier is None or product.status not in bound:
+            return
+        measured = {objective.indicator.kind for objective in product.objectives}
+        for word, some in asked.get(product.tier, {}).items():
+            if not measured & some:
+                what = f"the product has no objective on {word}, which tier {product.tier} asks for"
+                fix = f"Add one to slo.yaml, or do not drop it; indicators: {', '.join(sorted(some))}."
+                yield Fault(product.mark.path, product.mark.line, what, fix)
+
+    return judge
 
 
 def _all_columns(columns: Iterable[Column]) -> Iterator[Column]:

@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from datetime import date
     from pathlib import Path
 
+    from dataproducts.objective import Objective, Trust
+
 _EMPTY: Mapping[str, Any] = MappingProxyType({})
 
 
@@ -184,6 +186,7 @@ class Rule:
     description: str = ""
     mark: Mark = NOWHERE
     quarantine_limit: Threshold | None = None
+    driver: str = ""  # the regulation or reason behind it
 
 
 @dataclass(frozen=True, slots=True)
@@ -423,7 +426,7 @@ class DataProduct:
     team: str = ""
     members: tuple[Member, ...] = ()
     audience: tuple[str, ...] = ()
-    consumers: tuple[Mapping[str, Any], ...] = ()
+    consumers: tuple[Mapping[str, Any], ...] = ()  # those that are not marked gone
     value_measure: str = ""
     inputs: tuple[InputPort, ...] = ()
     outputs: tuple[OutputPort, ...] = ()
@@ -433,6 +436,8 @@ class DataProduct:
     design: Mapping[str, Any] = field(default_factory=lambda: _EMPTY)
     raw: Mapping[str, Any] = field(default_factory=lambda: _EMPTY)
     mark: Mark = NOWHERE
+    objectives: tuple[Objective, ...] = ()
+    trust: Trust | None = None  # what slo.yaml says beside objectives
 
     @property
     def major(self) -> int:

@@ -261,8 +261,8 @@ VARIANTS = {
     "a promise that nothing keeps": Broken(
         CONTRACT,
         "unit: h, element: orders.ordered_on}",
-        "unit: h, element: orders.ordered_on}\n  - {property: availability, value: 99.9, unit: percent}",
-        "availability",
+        "unit: h, element: orders.ordered_on}\n  - {property: errorRate, value: 0.1, unit: percent}",
+        "errorRate",
         "contract.slaProperties[] is declared-only",
         "waive it",
     ),

@@ -7,7 +7,7 @@ import pytest
 
 from dataproducts.declare.clause_table import DECLARED, ENFORCED, MONITORED, lookup, table
 from dataproducts.declare.clauses import faults, report, share_enforced
-from dataproducts.declare.standards import CUSTOM, DESIGN, SCHEMAS, TESTS, read_schema
+from dataproducts.declare.standards import CUSTOM, DESIGN, SCHEMAS, SLO, TESTS, read_schema
 from dataproducts.load import load_project
 from tests.sample_project import FILES, ORDERS, edited, write_project
 
@@ -21,7 +21,7 @@ LEVELS = {
     "sla": ["contract.slaProperties[]"],
     "server": ["contract.servers[]"],
 }
-AVAILABILITY = "slaProperties:\n  - {property: availability, value: 99, unit: percent}\n"
+ERRORS = "slaProperties:\n  - {property: errorRate, value: 1, unit: percent}\n"
 ROLES = "roles:\n  - {role: reader, access: read}\nslaProperties:\n"
 
 
@@ -60,6 +60,7 @@ def standard_keys():
 def own_keys():
     """Return every key of our own schemas."""
     found = set(keys(read_schema(DESIGN), read_schema(DESIGN), "design"))
+    found |= set(keys(read_schema(SLO), read_schema(SLO), "slo"))
     tests = read_schema(TESTS)
     found |= set(keys(tests["$defs"]["Case"], tests, "tests[]")) | {"tests"}
     for level, places in LEVELS.items():
@@ -87,6 +88,10 @@ def test_no_clause_is_left_over():
         "contract.slaProperties[endOfSupport]",
         "contract.slaProperties[endOfLife]",
         "contract.slaProperties[generalAvailability]",
+        "contract.slaProperties[availability]",
+        "contract.slaProperties[timeToDetect]",
+        "contract.slaProperties[timeToNotify]",
+        "contract.slaProperties[timeToRepair]",
     }
     written = [key for key in table() if not key.startswith("*.") and key not in wholes]
 
@@ -144,7 +149,7 @@ def test_share_counts_promises_alone(tmp_path):
 @pytest.mark.parametrize(
     ("old", "new", "clause", "line"),
     [
-        ("slaProperties:\n", AVAILABILITY, "contract.slaProperties[]", 65),
+        ("slaProperties:\n", ERRORS, "contract.slaProperties[]", 65),
         ("slaProperties:\n", ROLES, "contract.roles", 64),
         (
             "    quality:\n      - metric: rowCount",
@@ -173,7 +178,7 @@ def test_active_products_keep_what_they_promise(tmp_path, old, new, clause, line
 @pytest.mark.parametrize("name", ["contract.roles", "contract.slaProperties[]", "contract.slaProperties[0]"])
 def test_waivers(tmp_path, name):
     """A waiver by clause or by place holds until the end of its last day."""
-    change = ROLES if name == "contract.roles" else AVAILABILITY
+    change = ROLES if name == "contract.roles" else ERRORS
     waivers = (
         "  - property: waivers\n    value:\n"
         f"      - {{clause: '{name}', reason: Nobody has asked for it yet., expires: 2024-06-30}}\n  - property: tier\n"

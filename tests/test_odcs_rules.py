@@ -374,7 +374,7 @@ COLUMN = "contract.schema[].properties[]"
         ("contract.slaProperties[]", 1, "declared-only"),
         ("contract.slaProperties[]", 2, "monitored"),
         ("contract.slaProperties[]", 3, "declared-only"),
-        ("contract.slaProperties[]", 4, None),
+        ("contract.slaProperties[]", 4, "declared-only"),
     ],
 )  # fmt: skip
 def test_the_report_says_what_no_rule_keeps(clause, place, state):

@@ -3,9 +3,11 @@
 import pytest
 
 from dataproducts.load import load_project
+from dataproducts.objective import IndicatorKind
 from dataproducts.policy import (
     apply,
     classification_required,
+    minimum_objectives,
     minimum_rules,
     minimum_slas,
     naming,
@@ -31,6 +33,7 @@ def objections(root, policy, changes=None):
         classification_required(),
         minimum_rules({Tier.SILVER: 2}, dimensions={Tier.SILVER: [Dimension.UNIQUENESS]}),
         minimum_slas({Tier.GOLD: ["latency"]}),
+        minimum_objectives({Tier.SILVER: {"freshness": [IndicatorKind.FRESHNESS]}}),
     ],
 )
 def test_sample_keeps_the_usual_policies(tmp_path, policy):
@@ -78,3 +81,17 @@ def test_minimum_of_rules_and_slas(tmp_path):
     assert objections(tmp_path / "b", minimum_slas({Tier.SILVER: ["latency"]})) == [
         "customers.odcs.yaml:10: table 'customers' promises no latency, which tier silver asks for"
     ]
+
+
+def test_a_tier_may_ask_for_objectives(tmp_path):
+    """An active product lacks an objective that its tier asks for once nothing implies it, or the file drops it."""
+    success, growth = IndicatorKind.REFRESH_SUCCESS, IndicatorKind.REFRESH_GROWTH
+    policy = minimum_objectives({Tier.SILVER: {"refreshes": [success], "cost": [growth]}})
+    own = "objectives:\n  - {name: cost, indicator: refresh_growth, at_most: 2, target: 0.9}\n"
+    drop = "defaults:\n  drop:\n    - {name: refresh_success, reason: Nobody waits for it.}\n"
+    cost = "product.yaml:4: the product has no objective on cost, which tier silver asks for"
+
+    assert objections(tmp_path / "a", policy) == [cost]
+    assert objections(tmp_path / "b", policy, {ORDERS + "slo.yaml": own}) == []
+    assert objections(tmp_path / "c", policy, {ORDERS + "slo.yaml": drop + own}) == [cost.replace("cost", "refreshes")]
+    assert objections(tmp_path / "d", policy, edited(ORDERS + "product.yaml", "status: active", "status: draft")) == []

@@ -136,6 +136,10 @@ D | promise | such servers cannot be read | contract.servers[].{location,namespa
 D | promise | such servers cannot be read | contract.servers[].schema
 D | promise | such servers cannot be read | contract.servers[].{serviceName,stagingDir,stream,warehouse,workgroup}
 D | promise | nothing measures it | contract.slaProperties[]
+M | promise | the objective `<table>.availability` | contract.slaProperties[availability]
+M | promise | the objective `<table>.time_to_detect` | contract.slaProperties[timeToDetect]
+M | promise | the objective `<table>.time_to_notify` | contract.slaProperties[timeToNotify]
+M | promise | the objective `<table>.time_to_repair` | contract.slaProperties[timeToRepair]
 E | promise | the rule `<column>.freshness`; the schedule is held to it | contract.slaProperties[latency]
 E | promise | the rule `<column>.freshness`; the schedule is held to it | contract.slaProperties[freshness]
 E | promise | the schedule is held to it | contract.slaProperties[frequency]
@@ -177,12 +181,14 @@ D | part | of a management port | product.managementPorts[].{name,content,type,u
 E | promise | rules of the layer when files load | product.customProperties[layer]
 E | promise | policies set the least of rules and SLAs for it | product.customProperties[tier]
 E | text | needed for active | product.customProperties[{audience,consumers,valueMeasure}]
-E | part | `port` must be an output port | product.customProperties[consumers][].{persona,team,contact,port,needs}
+E | part | `port` must be an output port | product.customProperties[consumers][].{persona,team,contact,port,needs,gone}
 E | part | placeholders refused | product.customProperties[valueMeasure].{name,description,source}
 E | promise | the product refreshes by it | product.customProperties[schedule]
 E | part | of the schedule | product.customProperties[schedule].{cron,timezone}
-D | promise | shown, but nothing ends on that day | product.customProperties[sunsetDate]
-D | text | shown | product.customProperties[{successor,reviewedOn,strategicGoal}]
+E | promise | no retirement before that day; readers are told of it | product.customProperties[sunsetDate]
+M | promise | readers are told of it; where reads end, errors name it | product.customProperties[successor]
+M | promise | `lifecycle --due` tells when the next review is due | product.customProperties[reviewedOn]
+D | text | shown | product.customProperties[strategicGoal]
 E | structure | read by this report | product.customProperties[waivers]
 E | part | of a waiver | product.customProperties[waivers][].{clause,reason,expires}
 E | promise | the rule `partition_bounds` | contract.schema[].customProperties[partition]
@@ -198,6 +204,7 @@ E | part | of the policy | contract.schema[].properties[].customProperties[outli
 E | part | shown with the rules | contract.schema[].properties[].customProperties[criticality]
 E | part | of a rule | contract.schema[].{,properties[].}quality[].customProperties[{onFailure,keep,blocking}]
 E | part | of a rule | contract.schema[].{,properties[].}quality[].customProperties[{criticality,dimension}]
+D | text | shown with its objective | contract.schema[].{,properties[].}quality[].customProperties[driver]
 E | part | of the SLA's rule | contract.slaProperties[].customProperties[{blocking,severity,criticality}]
 E | promise | how the source is read | contract.servers[].customProperties[{package,encoding,delimiter,header}]
 E | promise | how the source is read | contract.servers[].customProperties[{dateFormat,timestampFormat,nullValues}]
@@ -214,6 +221,17 @@ D | text | prose; the columns are what is checked | design.metrics[].{formula,un
 D | text | prose; the columns are what is checked | design.metrics[].north_star
 D | text | prose | design.notes
 D | part | of a note | design.notes[].{title,text}
+E | structure | its keys are listed one by one | slo.{objectives,defaults,defaults.drop,incidents,incidents.ignore}
+E | structure | its keys are listed one by one | slo.{runbooks,health,health.weights}
+M | promise | its indicator is measured over its window | slo.objectives[]
+M | part | of an objective | slo.objectives[].{name,indicator,target,window,on_spent,severity,driver}
+M | part | of the indicator | slo.objectives[].{table,rules,columns,column,port,at_most,by}
+D | text | shown | slo.objectives[].description
+D | text | shown with incidents | slo.objectives[].runbook
+E | part | the default is not measured; it must exist | slo.defaults.drop[].{name,reason}
+E | part | such findings open no incident | slo.incidents.ignore[].{kind,name,table,reason}
+D | text | shown with incidents; the rule must exist | slo.runbooks[].{table,rule,url}
+M | part | of the data-health score | slo.health.weights.{quality,architecture,governance,incidents}
 E | promise | the unit test of the transform | tests
 E | part | of a unit test | tests[].{table,name,given,partition,expect,ordered,columns}
 """

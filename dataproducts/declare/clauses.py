@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from dataproducts.declare.clause_table import DECLARED, ENFORCED, Clause, lookup
 from dataproducts.declare.clause_table import table as all_clauses
 from dataproducts.declare.fields import custom_entries, day, entries, text
+from dataproducts.declare.implied_objectives import imply_objectives
 from dataproducts.declare.positions import parse_yaml, read_yaml
 from dataproducts.declare.settled import settle
 from dataproducts.errors import DeclarationError, Fault
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 
     from dataproducts.declare.positions import Document
     from dataproducts.declare.telling import Place
-    from dataproducts.product import DataProduct, Table
+    from dataproducts.product import DataProduct, Mark, Table
 
 _OPAQUE = {"arguments", "implementation", "examples", "given", "expect", "valueExt", "nullValues"}
 _ANYWHERE = {"tags", "authoritativeDefinitions", "synonyms", "context"}
@@ -63,8 +64,11 @@ def report(product: DataProduct, *, as_of: date | None = None) -> tuple[ClauseLi
     left out: loading tells of them.
     """
     waivers = _valid_waivers(product, as_of)
+    measured = _measured(product)
     return tuple(
-        line for document, kind, table in _documents(product) for line in _lines(document, kind, table, waivers)
+        line
+        for document, kind, table in _documents(product)
+        for line in _lines(document, kind, table, waivers, measured)
     )
 
 
@@ -127,14 +131,14 @@ def _valid_waivers(product: DataProduct, as_of: date | None) -> list[str]:
 
 def _covers(waiver: str, clause: str, place: str) -> bool:
     return any(name == waiver or name.startswith((f"{waiver}[", f"{waiver}.")) for name in (clause, place)) and (
-        waiver not in ("contract", "product", "design", "contract.schema", "contract.schema[]")
+        waiver not in ("contract", "product", "design", "slo", "contract.schema", "contract.schema[]")
     )
 
 
 def _documents(product: DataProduct) -> Iterator[tuple[Document, str, Table | None]]:
     base = product.mark.path.rpartition("/")[0]
     prefix = f"{base}/" if base else ""
-    files = [("product.yaml", "product"), ("design.yaml", "design")]
+    files = [("product.yaml", "product"), ("design.yaml", "design"), ("slo.yaml", "slo")]
     files += [(f"tests/{file.name}", "tests") for file in sorted((product.folder / "tests").glob("*.yaml"))]
     for name, kind in files:
         try:
@@ -145,16 +149,24 @@ def _documents(product: DataProduct) -> Iterator[tuple[Document, str, Table | No
         yield parse_yaml(table.contract_text, table.mark.path), "contract", table
 
 
-def _lines(document: Document, kind: str, table: Table | None, waivers: Sequence[str]) -> Iterator[ClauseLine]:
+def _measured(product: DataProduct) -> dict[Mark, str]:
+    """Return where SLAs stand that an objective in force measures, with the objective's name."""
+    names = {objective.name for objective in product.objectives}
+    return {objective.mark: objective.name for objective in imply_objectives(product) if objective.name in names}
+
+
+def _lines(
+    document: Document, kind: str, table: Table | None, waivers: Sequence[str], measured: Mapping[Mark, str]
+) -> Iterator[ClauseLine]:
     data = {"tests": document.data} if kind == "tests" and isinstance(document.data, list) else document.data
-    yield from sorted(_read_lines(document, data, kind, table, waivers), key=lambda line: line.line)
+    yield from sorted(_read_lines(document, data, kind, table, waivers, measured), key=lambda line: line.line)
 
 
 def _read_lines(
-    document: Document, data: Any, kind: str, table: Table | None, waivers: Sequence[str]
+    document: Document, data: Any, kind: str, table: Table | None, waivers: Sequence[str], measured: Mapping[Mark, str]
 ) -> Iterator[ClauseLine]:
     for clause, place, where in _walk(data, kind):
-        known = settle(clause, document, where, table) or lookup(clause) or _UNKNOWN
+        known = settle(clause, document, where, table, measured) or lookup(clause) or _UNKNOWN
         waived = known.state == DECLARED and any(_covers(waiver, clause, place) for waiver in waivers)
         actual = where[1:] if kind == "tests" and isinstance(document.data, list) else where
         yield ClauseLine(
@@ -212,6 +224,6 @@ def _normal(path: str) -> str:
 
 def _is_whole(clause: str) -> bool:
     """Whether an item of a list is a clause itself: a rule, a relationship, an SLA, a custom property."""
-    return clause.endswith(("quality[]", "relationships[]", "slaProperties[]")) or bool(
+    return clause.endswith(("quality[]", "relationships[]", "slaProperties[]", "slo.objectives[]")) or bool(
         re.search(r"customProperties\[\w+\]$", clause)
     )

@@ -96,6 +96,7 @@ def _read_rule(found: Gathering, entry: dict[str, Any], place: Place, path: str)
         description=text(entry, "description") or title,
         mark=found.document.mark(*place),
         quarantine_limit=limit,
+        driver=text(ours, "driver"),
     )
 
 

@@ -6,6 +6,7 @@ The rules that a table got tell it: a clause that none of them came from is enfo
 from __future__ import annotations
 
 import re
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from dataproducts.declare.clause_table import DECLARED, ENFORCED, MONITORED, Clause, lookup
@@ -13,10 +14,13 @@ from dataproducts.product import TIME_SLAS, RuleKind
 from dataproducts.rules.custom.engines import declared_only, is_foreign
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from dataproducts.declare.positions import Document
     from dataproducts.declare.telling import Place
-    from dataproducts.product import Rule, Table
+    from dataproducts.product import Mark, Rule, Sla, Table
 
+_NOTHING: Mapping[Mark, str] = MappingProxyType({})
 _PROMISED = frozenset({RuleKind.FRESHNESS, RuleKind.RETENTION, RuleKind.DEADLINE})
 _UTC = frozenset({"utc", "etc/utc", "z", "gmt", "etc/gmt"})
 # Keys of a column that name a rule; below `map`, and for some below `items`, there is none.
@@ -27,13 +31,20 @@ _NOT_OF_ITEMS = re.compile(
 _OF_TYPES = re.compile(r"\.logicalTypeOptions\.(timezone|elementType|defaultTimezone|format)$")
 
 
-def settle(clause: str, document: Document, where: Place, table: Table | None) -> Clause | None:
-    """Return what becomes of a clause of `table` at `where`; None where the table of clauses says it."""
+def settle(
+    clause: str, document: Document, where: Place, table: Table | None, measured: Mapping[Mark, str] = _NOTHING
+) -> Clause | None:
+    """Return what becomes of a clause of `table` at `where`; None where the table of clauses says it.
+
+    `measured` has the objectives in force that SLAs imply, by where the SLA stands.
+    """
     if table is None:
         return None
     inside = _settle_inside(clause, where)
     if inside is not None:
         return inside
+    if clause.endswith("slaProperties[]"):
+        return _settle_sla(document, where, table, measured)
     for end, settled in _BY_END.items():
         if clause.endswith(end):
             return settled(document, where, table)
@@ -93,7 +104,7 @@ def _rule_at(document: Document, where: Place, table: Table) -> Rule | None:
     return next((rule for rule in table.rules if rule.mark == mark), None)
 
 
-def _settle_sla(document: Document, where: Place, table: Table) -> Clause | None:
+def _settle_sla(document: Document, where: Place, table: Table, measured: Mapping[Mark, str]) -> Clause | None:
     mark = document.mark(*where)
     sla = next((sla for sla in table.slas if sla.mark == mark), None)
     known = lookup(f"contract.slaProperties[{sla.name}]") if sla else None
@@ -101,7 +112,16 @@ def _settle_sla(document: Document, where: Place, table: Table) -> Clause | None
         return None
     if known.state == DECLARED:
         return known
-    rule = next((rule for rule in table.rules if rule.kind in _PROMISED and rule.mark == mark), None)
+    if known.state == MONITORED:
+        name = measured.get(mark)
+        unmeasured = "as it is written, or since its objective is dropped, nothing measures it"
+        return Clause(MONITORED if name else DECLARED, "promise", f"the objective {name}" if name else unmeasured)
+    return _settle_ruled(sla, known, table)
+
+
+def _settle_ruled(sla: Sla, known: Clause, table: Table) -> Clause | None:
+    """What becomes of an SLA that implies a rule."""
+    rule = next((rule for rule in table.rules if rule.kind in _PROMISED and rule.mark == sla.mark), None)
     if rule is None:
         if sla.name == "frequency":
             return known
@@ -110,7 +130,6 @@ def _settle_sla(document: Document, where: Place, table: Table) -> Clause | None
 
 
 _BY_END = {
-    "slaProperties[]": _settle_sla,
     "quality[]": _settle_rule,
     "logicalTypeOptions.format": _settle_format,
     "logicalTypeOptions.defaultTimezone": _settle_zone,

@@ -36,6 +36,7 @@ SCHEMAS: Mapping[str, Mapping[str, str]] = {
 }
 _WIDENED = dict.fromkeys(("v3.0.0", "v3.0.1", "v3.0.2"), "odcs-3.1.0.json")
 DESIGN = "design.schema.json"
+SLO = "slo.schema.json"
 TESTS = "tests.schema.json"
 CUSTOM = "custom.schema.json"
 

@@ -172,6 +172,7 @@ def _limits(error: Any, where: str) -> tuple[str, str]:
         "maxItems": (f"{where} has too many items", f"Give at most {wanted}."),
         "uniqueItems": (f"{where} holds the same item twice", "Delete the repeated item."),
         "minimum": (shown, f"Write a number from {wanted}."),
+        "maximum": (shown, f"Write a number up to {wanted}."),
         "exclusiveMinimum": (shown, f"Write a number above {wanted}."),
         "not": (f"{where} holds a key that may not stand there", f"Delete what {json.dumps(wanted)} names."),
     }
