@@ -4,6 +4,7 @@
 - `DATAPRODUCTS_STORE`: folder of data, quarantine and serving files; in `dev` `.dataproducts` of the project.
 - `DATAPRODUCTS_LEDGER`: SQLAlchemy URL of the ledger; in `dev` SQLite inside the store. `prod` needs both.
 - `DATAPRODUCTS_OPERATIONS`: SQLAlchemy URL of incidents, notices and lifecycle; in `prod` the ledger's unless set.
+- `DATAPRODUCTS_MAIL`, `DATAPRODUCTS_ONCALL`, `DATAPRODUCTS_DAGSTER`: how people are told in `prod`; see `directory.py`.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from pathlib import Path
 
 from dataproducts.environment import Environment
 from dataproducts.errors import UnknownNameError, UsageError
+from resources.directory import directory
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -36,14 +38,16 @@ def for_environment(name: str | None = None) -> Environment:
 
 
 def _dev() -> Environment:
-    store = os.environ.get("DATAPRODUCTS_STORE")
+    given = os.environ.get("DATAPRODUCTS_STORE")
+    store = Path(given).resolve() if given else ROOT / ".dataproducts"
     return Environment(
         name="dev",
         root=ROOT,
-        store=Path(store).resolve() if store else ROOT / ".dataproducts",
+        store=store,
         ledger_url=os.environ.get("DATAPRODUCTS_LEDGER", ""),
         operations_url=os.environ.get("DATAPRODUCTS_OPERATIONS", ""),
         clock=CLOCK,
+        directory=directory(store, served=False),
     )
 
 
@@ -59,4 +63,5 @@ def _prod() -> Environment:
         store=Path(store).resolve(),
         ledger_url=ledger,
         operations_url=os.environ.get("DATAPRODUCTS_OPERATIONS") or ledger,
+        directory=directory(Path(store).resolve(), served=True),
     )

@@ -96,22 +96,30 @@ incident_event = Table(
 notice = Table(
     "notice",
     metadata,
-    _text("key", primary_key=True),
+    Column("id", _BIG, primary_key=True, autoincrement=True),
+    _text("key"),
     _text("incident_id"),  # empty for what is about no incident
+    Column("episode", Integer(), nullable=False),  # of the incident; 0 for what is about none
     _text("product"),
-    _text("kind"),  # opened, reopened, escalated, recovered, deprecated, retired, breaking, digest …
+    _text("kind"),  # opened, reopened, worsened, escalated, recovered, deprecated, retired, breaking, digest …
     _text("severity"),
     _text("recipient"),  # a name of the directory
     _text("channel"),  # a channel of it: never the address, which may hold a secret
     _text("subject"),
     _text("body"),
+    Column("facts", JSON(), nullable=False),  # the same for programs
     _text("digest"),  # the digest that it waits for, or the key of the digest that it went with
-    _text("state"),  # waiting, sent, or dropped
+    _text("state"),  # waiting, joined (to a digest), sent, cancelled or dropped
+    _text("held"),  # why it is not due: quiet, muted, or nothing
     _moment("created_at"),
     _moment("due_at"),
     _maybe("sent_at"),
     Column("attempts", Integer(), nullable=False),
     _text("last_error"),
+    _maybe("failing_since"),
+    _text("lease"),  # whoever is sending it
+    _maybe("leased_until"),
+    UniqueConstraint("key", name="one_notice_a_key"),
     Index("notice_by_state", "state", "due_at"),
     Index("notice_by_incident", "incident_id"),
 )

@@ -76,8 +76,10 @@ def upgrade() -> None:
     )
     op.create_table(
         "notice",
+        sa.Column("id", _BIG, autoincrement=True, nullable=False),
         sa.Column("key", sa.Text(), nullable=False),
         sa.Column("incident_id", sa.Text(), nullable=False),
+        sa.Column("episode", sa.Integer(), nullable=False),
         sa.Column("product", sa.Text(), nullable=False),
         sa.Column("kind", sa.Text(), nullable=False),
         sa.Column("severity", sa.Text(), nullable=False),
@@ -85,14 +87,20 @@ def upgrade() -> None:
         sa.Column("channel", sa.Text(), nullable=False),
         sa.Column("subject", sa.Text(), nullable=False),
         sa.Column("body", sa.Text(), nullable=False),
+        sa.Column("facts", sa.JSON(), nullable=False),
         sa.Column("digest", sa.Text(), nullable=False),
         sa.Column("state", sa.Text(), nullable=False),
+        sa.Column("held", sa.Text(), nullable=False),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("due_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("sent_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("attempts", sa.Integer(), nullable=False),
         sa.Column("last_error", sa.Text(), nullable=False),
-        sa.PrimaryKeyConstraint("key"),
+        sa.Column("failing_since", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("lease", sa.Text(), nullable=False),
+        sa.Column("leased_until", sa.DateTime(timezone=True), nullable=True),
+        sa.PrimaryKeyConstraint("id"),
+        sa.UniqueConstraint("key", name="one_notice_a_key"),
     )
     op.create_index("notice_by_incident", "notice", ["incident_id"], unique=False)
     op.create_index("notice_by_state", "notice", ["state", "due_at"], unique=False)
