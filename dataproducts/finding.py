@@ -29,6 +29,7 @@ class FindingKind(StrEnum):
     BUDGET = "budget"  # an error budget is spent
     SOURCE = "source"  # a source is broken, absent or not what its contract says
     ACCESS = "access"  # an access rule is not enforced
+    REVIEW = "review"  # a review of the product, or its retirement, is overdue
     WATCHDOG = "watchdog"  # what watches has stopped itself
 
 

@@ -10,7 +10,7 @@ from dataproducts.history import history_read
 from dataproducts.inputs import siblings_first, transform_inputs
 from dataproducts.judging import unjudged_code
 from dataproducts.partitions import due, length
-from dataproducts.ports import upstream_table
+from dataproducts.ports import closed_by, upstream_table, warnings_of
 from dataproducts.scene import former_contracts, misfit, outdated, overlapping, versions_of
 from dataproducts.sources.files import list_files
 from dataproducts.transforms.dependencies import code_version
@@ -37,11 +37,16 @@ class TablePlan:
 
 @dataclass(frozen=True, slots=True)
 class ProductPlan:
-    """What happens to one product; `notes` name the tables whose cost does not follow new data, and why."""
+    """What happens to one product; `notes` name the tables whose cost does not follow new data, and why.
+
+    `warnings` tell of the lifecycle, of the product and of what it reads. `closed` says why it is not built at all.
+    """
 
     product: str
     tables: tuple[TablePlan, ...]
     notes: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+    closed: str = ""
 
     @property
     def is_needed(self) -> bool:
@@ -68,6 +73,9 @@ def plan_product(
     case; `moving` are products that will have a new release by then.
     Raises: RefusedError, if an upstream contract was never released; SourceError, if a source is not there.
     """
+    if closed := closed_by(warehouse, product):
+        tables = tuple(TablePlan(table.name, "carry", "the product is not built any more") for table in product.tables)
+        return ProductPlan(product.address, tables, warnings=(closed,), closed=closed)
     ledger = warehouse.ledger
     head = ledger.head(product.address)
     planner = _Planner(
@@ -87,7 +95,8 @@ def plan_product(
         plans |= planner.least(plans)
     cut = [table for table in product.tables if table.partitioning]
     notes = tuple(note for table in cut for note in (*planner.costs(table), *planner.untold(table, plans)))
-    return ProductPlan(product.address, tuple(plans[table.name] for table in product.tables), notes)
+    listed = tuple(plans[table.name] for table in product.tables)
+    return ProductPlan(product.address, listed, notes, warnings_of(warehouse, product))
 
 
 @dataclass(slots=True)

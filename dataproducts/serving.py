@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from dataproducts.ledger import Ledger
     from dataproducts.release import Release, Version
+    from dataproducts.standing import Standing
     from dataproducts.store import Store
 
     Columns = Sequence[tuple[str, str]]
@@ -58,14 +59,35 @@ _RESULT = (
 )
 _CONTRACT = (("table_name", "VARCHAR"), ("contract", "VARCHAR"), ("version", "VARCHAR"), ("hash", "VARCHAR"))
 _INPUT = (("product", "VARCHAR"), ("release", "INTEGER"))
+_LIFECYCLE = (
+    ("product", "VARCHAR"),
+    ("status", "VARCHAR"),
+    ("since", "TIMESTAMPTZ"),
+    ("reason", "VARCHAR"),
+    ("successor", "VARCHAR"),
+    ("sunset", "DATE"),
+    ("warning", "VARCHAR"),
+)
 
 
-def render(ledger: Ledger, store: Store, product: str, published: Collection[str], *, history: int = 10) -> Path:
+def render(
+    ledger: Ledger,
+    store: Store,
+    product: str,
+    published: Collection[str],
+    *,
+    history: int = 10,
+    standing: Standing | None = None,
+) -> Path:
     """Write the serving file of `product` for its published release, in place of the one before; return its path.
 
     Schemas: `published.<table>` is the head, `history.<table>_r<N>` the last `history` releases that are kept, `meta`
     tells about them. Only the tables in `published` are there, and nothing of the quarantine. Readers that have the
     old file open keep reading it. It may be called at any time, to repair the file as well.
+
+    `standing` says how the product stands: its warning is in `meta.lifecycle` and the comment of each view. Of one
+    that was retired, `published` has the same views, which answer any query with an error that names the successor,
+    and `history` has none; `meta` stays, as its tombstone.
 
     Raises:
         UnknownNameError: the product has no release.
@@ -77,9 +99,14 @@ def render(ledger: Ledger, store: Store, product: str, published: Collection[str
     with _locked(folder / f".{path.name}.lock"):
         releases = _releases(ledger, product, history)
         versions = ledger.versions(i for release in releases for ids in release.items.values() for i in ids)
-        views = _tables(store, releases, versions, published) | _meta(ledger, releases, versions, published)
+        if standing and standing.is_closed:
+            views = _closed(releases[0], versions, published, standing.warning)
+        else:
+            views = _tables(store, releases, versions, published)
+        views |= _meta(ledger, releases, versions, published)
+        views["meta", "lifecycle"] = _values(_LIFECYCLE, _told(standing) if standing else [])
         try:
-            _write(temporary, views)
+            _write(temporary, views, comment=standing.warning if standing else "")
             temporary.chmod(0o600)
             with temporary.open("rb") as file:
                 os.fsync(file.fileno())
@@ -136,6 +163,24 @@ def _tables(
     return views
 
 
+def _closed(
+    head: Release, versions: Mapping[str, Version], published: Collection[str], warning: str
+) -> dict[tuple[str, str], str]:
+    """Views with the columns that there were, of which every row, count and filter raises `warning`."""
+    views: dict[tuple[str, str], str] = {}
+    raised = f"error({literal(warning)})"
+    for table in sorted(set(published) & head.items.keys()):
+        newest = max((versions[i] for i in head.items[table]), key=lambda version: version.created_at)
+        columns = ", ".join(f"CAST({raised} AS {kind}) AS {quote(name)}" for name, kind in newest.schema)
+        views["published", table] = f"SELECT {columns} FROM (SELECT 1) AS closed WHERE {raised} IS NULL"
+    return views
+
+
+def _told(standing: Standing) -> list[tuple[Any, ...]]:
+    s = standing
+    return [(s.product, s.status.value, s.since, s.reason or None, s.successor or None, s.sunset, s.warning or None)]
+
+
 def _meta(
     ledger: Ledger, releases: Sequence[Release], versions: Mapping[str, Version], published: Collection[str]
 ) -> dict[tuple[str, str], str]:
@@ -189,7 +234,7 @@ def _json_text(value: Any) -> str | None:
     return value if value is None or isinstance(value, str) else str(value)
 
 
-def _write(path: Path, views: Mapping[tuple[str, str], str]) -> None:
+def _write(path: Path, views: Mapping[tuple[str, str], str], *, comment: str) -> None:
     with duckdb.connect() as con:
         con.execute(f"ATTACH {literal(str(path))} AS serving (STORAGE_VERSION {literal(_FORMAT)})")
         con.execute("BEGIN")
@@ -197,22 +242,23 @@ def _write(path: Path, views: Mapping[tuple[str, str], str]) -> None:
             con.execute(f"CREATE SCHEMA serving.{schema}")
         for (schema, name), sql in views.items():
             con.execute(f"CREATE VIEW serving.{schema}.{quote(name)} AS {sql}")
+            if comment and schema != "meta":
+                con.execute(f"COMMENT ON VIEW serving.{schema}.{quote(name)} IS {literal(comment)}")
         con.execute("COMMIT")
         # DETACH swallows a checkpoint that fails on a full disk and leaves half a file behind: ask for it by name.
         con.execute("CHECKPOINT serving")
         con.execute("DETACH serving")
-    _prove(path, len(views))
+        _prove(con, path, len(views))
 
 
-def _prove(path: Path, views: int) -> None:
+def _prove(con: duckdb.DuckDBPyConnection, path: Path, views: int) -> None:
     """Open the file as a reader will, before it takes the place of a good one."""
     if path.with_name(f"{path.name}.wal").exists():
         raise OSError(f"{path} is not whole: some of it is in its log")
-    with duckdb.connect() as con:
-        con.execute(f"ATTACH {literal(str(path))} AS served (READ_ONLY)")
-        row = con.execute(
-            "SELECT count(*) FROM duckdb_views() WHERE database_name = 'served' AND NOT internal AND sql IS NOT NULL"
-        ).fetchone()
+    con.execute(f"ATTACH {literal(str(path))} AS served (READ_ONLY)")
+    row = con.execute(
+        "SELECT count(*) FROM duckdb_views() WHERE database_name = 'served' AND NOT internal AND sql IS NOT NULL"
+    ).fetchone()
     if row is None or row[0] != views:
         raise OSError(f"{path} is not whole: it has {row[0] if row else 0} views of {views}")
 

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 
 from dataproducts.inputs import Input, transform_inputs
+from dataproducts.lifecycle.states import stand
+from dataproducts.product import Status
 from dataproducts.transforms.lineage import column_lineage
 
 if TYPE_CHECKING:
@@ -72,6 +74,8 @@ def product_metadata(product: DataProduct) -> dict[str, Any]:
     }
     if product.sunset:
         facts["sunset_date"] = product.sunset.isoformat()
+    if product.status in {Status.DEPRECATED, Status.RETIRED}:
+        facts["lifecycle_warning"] = stand(product.address, product, None, production=False).warning
     return {name: value for name, value in facts.items() if value}
 
 

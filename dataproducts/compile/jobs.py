@@ -8,14 +8,17 @@ import dagster as dg
 
 from dataproducts.compile.describe import group_name, release_key, table_key, tags
 from dataproducts.errors import RefusedError, SourceError
+from dataproducts.lifecycle.states import standing_of
 from dataproducts.partitions import partitioned_tables
 from dataproducts.plan import plan_product
 from dataproducts.product import Status
+from dataproducts.refresh import note_unbuilt
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from dataproducts.compile.runtime import Runtime
+    from dataproducts.environment import Environment
     from dataproducts.plan import ProductPlan
     from dataproducts.product import DataProduct, Partitioning
 
@@ -51,20 +54,27 @@ def product_job(product: DataProduct) -> dg.UnresolvedAssetJobDefinition:
 
 
 def product_schedule(product: DataProduct, runtime: Runtime) -> Iterable[dg.ScheduleDefinition]:
-    """Yield the schedule that the product declares, running from the start where the product is active.
+    """Yield the schedule that the product declares, running from the start where the product is active or deprecated.
 
+    One that is retired has none. A tick asks again how the product stands: in production, only what was promoted there
+    is scheduled, and a retirement stops the ticks of a code location that has not been loaded again.
     A tick of a product with partitions runs what a build would: every partition that is over and not released, and
     what has to be made anew beside it. A tick with nothing to do says so.
     """
-    if product.schedule is None:
+    if product.schedule is None or product.status is Status.RETIRED:
         return
 
     def requests(_context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
+        if reason := not_scheduled(runtime.environment, product):
+            return dg.SkipReason(reason)
         if not partitioned_tables(product):
             return dg.RunRequest(run_key=None)
         try:
             planned = plan_product(runtime.warehouse(), product)
-        except (RefusedError, SourceError) as error:
+        except SourceError as error:
+            note_unbuilt(runtime.warehouse(), product, error)  # a skipped tick alone tells nobody
+            return dg.SkipReason(str(error))
+        except RefusedError as error:
             return dg.SkipReason(str(error))
         if not planned.is_needed:
             return dg.SkipReason(f"{product.address} is up to date: every partition that is over is released")
@@ -74,17 +84,27 @@ def product_schedule(product: DataProduct, runtime: Runtime) -> Iterable[dg.Sche
             tags=range_tags(planned),
         )
 
-    active = product.status is Status.ACTIVE
+    runs = product.status in {Status.ACTIVE, Status.DEPRECATED}
     yield dg.ScheduleDefinition(
         name=f"{job_name(product.address)}__schedule",
         cron_schedule=product.schedule.cron,
         execution_timezone=product.schedule.timezone,
         job_name=job_name(product.address),
         execution_fn=requests,
-        default_status=dg.DefaultScheduleStatus.RUNNING if active else dg.DefaultScheduleStatus.STOPPED,
+        default_status=dg.DefaultScheduleStatus.RUNNING if runs else dg.DefaultScheduleStatus.STOPPED,
         description=f"{product.schedule.cron} {product.schedule.timezone}, declared at {product.schedule.mark}",
         tags=tags(product),
     )
+
+
+def not_scheduled(environment: Environment, product: DataProduct) -> str:
+    """Return why the schedule of `product` does not run in `environment`; empty if it does."""
+    standing = standing_of(environment, product)
+    if standing.is_retired:
+        return standing.warning
+    if environment.is_production and not standing.is_scheduled:
+        return standing.drift or f"{product.address} is {standing.status}: only active products are scheduled here"
+    return ""
 
 
 def planned_keys(product: DataProduct, planned: ProductPlan) -> list[dg.AssetKey]:

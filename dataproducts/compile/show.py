@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
+from dataproducts.lifecycle.states import standing_of
 from dataproducts.product import Severity
 
 if TYPE_CHECKING:
@@ -117,6 +118,10 @@ def release_metadata(outcome: ReleaseOutcome, warehouse: Warehouse, product: Dat
         "refresh": release.refresh_id,
         "revision": release.git_sha or "unknown",
     }
+    standing = standing_of(warehouse.environment, product)
+    metadata["lifecycle"] = str(standing.status)
+    if standing.warning:
+        metadata["lifecycle_warning"] = standing.warning
     if outcome.serving_error:
         metadata["serving_file_is_stale"] = outcome.serving_error
     if warehouse.environment.clock:

@@ -48,6 +48,7 @@ def _suite(one: Results, table: JudgedTable) -> ET.Element:
         "state": one.state,
         "release": one.release,
         "run": one.run,
+        "lifecycle": one.warning,
         "rows": table.rows,
         "warnings": counts["warned"],
         "quarantined_rows": table.quarantined_rows or None,

@@ -109,8 +109,10 @@ class JudgedTable:
 class Results:
     """Everything that was found on `subject`: a file's path or a product's address.
 
-    `state` is `good` or `refused` for what was checked; of a build `released`, `up to date`, `refused` or `skipped`.
-    `reason` says why nothing could be released, where rules alone do not say it.
+    `state` is `good` or `refused` for what was checked; of a build `released`, `up to date`, `refused`,
+    `skipped` or `retired`.
+    `reason` says why nothing could be released, where rules alone do not say it; `warning` what readers are told of the
+    lifecycle of the product.
     """
 
     subject: str
@@ -120,6 +122,7 @@ class Results:
     release: int | None = None
     run: str = ""
     reason: str = ""
+    warning: str = ""
 
     @property
     def passed(self) -> bool:
@@ -185,6 +188,7 @@ def _results_json(one: Results) -> dict[str, Any]:
         "run": one.run,
         "judged_at": one.judged_at.isoformat(),
         "reason": one.reason,
+        "warning": one.warning,
         "tables": [_table_json(table) for table in one.tables],
     }
 
