@@ -6,7 +6,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constr
 export DAGSTER_HOME ?= $(CURDIR)/.dagster
 export DAGSTER_DISABLE_TELEMETRY ?= yes
 
-.PHONY: help demo dev test compat check format fault bench clean
+.PHONY: help demo dev test compat check format fault alerts bench clean
 
 help:  ## Show what can be made
 	@grep -E '^[a-z]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 10
@@ -54,6 +54,9 @@ format: $(VENV)/.dev  ## Rewrite the files as `check` wants them
 
 fault: $(VENV)/.dev  ## Kill, fill and race the publisher for ten minutes
 	$(BIN)/python -m pytest tests/test_fault.py --fault-seconds 600
+
+alerts: $(VENV)/.dev  ## Kill Dagster's daemon fifty times and more while it sends alerts
+	$(BIN)/python -m pytest tests/test_alerts_daemon.py --alert-rounds 10 -s
 
 bench: $(VENV)/.dev  ## Time the gate beside its peers at 10 million rows
 	$(BIN)/python -m benchmarks.gate

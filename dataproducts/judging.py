@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from dataproducts.gate import Judgement, Subject, judge
@@ -25,6 +24,7 @@ from dataproducts.verdict import RuleResult
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+    from datetime import datetime
 
     import duckdb
 
@@ -95,8 +95,9 @@ def judge_missing(
             continue
         results = judge_needed(warehouse, con, scene, table, missing).results
         keys = {(need.rule.name, need.partition): need.key for need in missing}
+        at = warehouse.recorded_at()
         warehouse.ledger.record_results(
-            [_stored(result, keys[result.rule.name, result.partition], scene, table) for result in results]
+            [_stored(result, keys[result.rule.name, result.partition], scene, table, at) for result in results]
         )
         fresh[table.name] = results
     return fresh
@@ -201,7 +202,7 @@ def unjudged_code(
     return tuple(name for name, key in keys.items() if key not in known)
 
 
-def _stored(result: RuleResult, key: str, scene: Scene, table: Table) -> StoredResult:
+def _stored(result: RuleResult, key: str, scene: Scene, table: Table, at: datetime) -> StoredResult:
     rule = result.rule
     return StoredResult(
         key=key,
@@ -213,12 +214,12 @@ def _stored(result: RuleResult, key: str, scene: Scene, table: Table) -> StoredR
         blocking=rule.blocking,
         refresh_id=scene.refresh.id,
         run_id=scene.refresh.run_id,
-        judged_at=datetime.now(UTC),
-        detail=_result_detail(result),
+        judged_at=at,
+        detail=result_detail(result),
     )
 
 
-def _result_detail(result: RuleResult) -> dict[str, object]:
+def result_detail(result: RuleResult) -> dict[str, object]:
     """Return what a result found as plain JSON values; units: rows, or the rule's own for `observed`."""
     rule = result.rule
     return {

@@ -10,14 +10,15 @@ from dataproducts.errors import ConflictError, StoreError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from datetime import datetime
 
     from dataproducts.ledger import Ledger
     from dataproducts.release import Draft, FileRef, Release, Version
     from dataproducts.store import Store
 
 
-def publish(ledger: Ledger, store: Store, draft: Draft, *, note: str = "") -> Release:
-    """Make `draft` the published release of its product, or change nothing.
+def publish(ledger: Ledger, store: Store, draft: Draft, *, note: str = "", now: datetime | None = None) -> Release:
+    """Make `draft` the published release of its product, or change nothing; `now` dates it, if not the real time.
 
     The same draft published again gives the same release, so a caller that does not know how an attempt ended may
     repeat it. Files are checked first (the size of all, the hash of those that this refresh wrote); then one
@@ -34,7 +35,7 @@ def publish(ledger: Ledger, store: Store, draft: Draft, *, note: str = "") -> Re
         return done
     try:
         _check_files(store, draft, ledger.check_draft(draft))
-        return ledger.commit_release(draft, key=key, note=note)
+        return ledger.commit_release(draft, key=key, note=note, now=now)
     except (StoreError, ConflictError):
         # An error at the commit does not tell whether it took place, and a twin may have been faster: look first.
         done = ledger.find_release(key)

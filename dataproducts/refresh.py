@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
@@ -13,23 +13,27 @@ import duckdb
 from dataproducts.consume import open_inputs, proved
 from dataproducts.declare.contract import CONTRACT_END
 from dataproducts.declare.positions import read_yaml
-from dataproducts.errors import ConflictError, DeclarationError, RefusedError, StoreError
+from dataproducts.errors import ConflictError, DataProductError, DeclarationError, RefusedError, StoreError
 from dataproducts.inputs import siblings_first
 from dataproducts.judging import blocking_keys, judge_missing
+from dataproducts.lifecycle.states import standing_of
+from dataproducts.meter import metered
+from dataproducts.operations import costs
 from dataproducts.partitions import due
-from dataproducts.ports import upstream_table
+from dataproducts.ports import closed_by, upstream_table
 from dataproducts.publish import publish
 from dataproducts.release import Draft
 from dataproducts.rules.quarantine import exceeded
 from dataproducts.scene import compose, mixtures
 from dataproducts.serving import render
+from dataproducts.slo.actions import refuse_frozen
 from dataproducts.store import new_id
 from dataproducts.verdict import Verdict
 from dataproducts.write import write_versions
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
-    from datetime import date
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from datetime import date, datetime
 
     from dataproducts.product import DataProduct, Table
     from dataproducts.release import Consumed, Refresh, Release, Version
@@ -96,10 +100,29 @@ def begin(warehouse: Warehouse, product: DataProduct, *, refresh_id: str, run_id
     """Open the refresh `refresh_id` of `product`, or return it as it was opened first.
 
     It pins the product's head and, transitively, the upstream releases it reads: whatever is published meanwhile,
-    this refresh does not see. Raises: RefusedError, for an upstream without a release; ConflictError, for a mixture.
+    this refresh does not see. Raises: RefusedError, for a product that is retired or reads one, for an upstream
+    without a release, or where the clock of a replay has not moved since the head; ConflictError, for a mixture.
     """
+    if closed := closed_by(warehouse, product):
+        raise RefusedError(closed)
+    now = warehouse.recorded_at()
+    if warehouse.is_replay and warehouse.ledger.find_refresh(refresh_id, product.address) is None:
+        _require_later(warehouse, product, now)
     upstream = sorted({upstream_table(warehouse, port).product for port in product.inputs})
-    return warehouse.ledger.open_refresh(refresh_id, product.address, run_id=run_id or refresh_id, upstream=upstream)
+    return warehouse.ledger.open_refresh(
+        refresh_id, product.address, run_id=run_id or refresh_id, upstream=upstream, now=now
+    )
+
+
+def _require_later(warehouse: Warehouse, product: DataProduct, now: datetime) -> None:
+    """Refuse to date a refresh before its base: what came later in a ledger must have happened later."""
+    head = warehouse.ledger.head(product.address)
+    if head is not None and now <= head.published_at:
+        raise RefusedError(
+            f"{product.address}: the clock of this replay stands at {now:%Y-%m-%d %H:%M:%S} UTC, and release "
+            f"{head.number} was published at {head.published_at:%Y-%m-%d %H:%M:%S}. Move the clock on, or replay into "
+            "a store of its own"
+        )
 
 
 def refresh_table(
@@ -121,12 +144,37 @@ def refresh_table(
     ledger = warehouse.ledger
     marks: list[str | None] = [day.isoformat() for day in partitions]
     ledger.mark_started(refresh, table.name, marks or [None])
-    _record_contract(warehouse, product, table)
-    scene = compose(warehouse, product, refresh)
-    with open_inputs(warehouse, scene, table, con) as (inputs, consumed):
-        written = write_versions(warehouse, scene, table, inputs, con=con, partitions=partitions)
-    files = proved(warehouse, scene, written, consumed)
-    return judge_written(warehouse, scene, table, written, con=con, consumed=files)
+    with metered(warehouse, refresh, table.name) as spent, _explained(warehouse, refresh, table.name, marks):
+        _record_contract(warehouse, product, table)
+        scene = compose(warehouse, product, refresh)
+        with open_inputs(warehouse, scene, table, con) as (inputs, consumed):
+            written = write_versions(warehouse, scene, table, inputs, con=con, partitions=partitions)
+        spent.wrote(written)
+        files = proved(warehouse, scene, written, consumed)
+        outcome = judge_written(warehouse, scene, table, written, con=con, consumed=files)
+        spent.outcome = "" if outcome.verdict.passed else costs.REFUSED
+        return outcome
+
+
+@contextmanager
+def _explained(
+    warehouse: Warehouse, refresh: Refresh, table: str = "", partitions: Sequence[str | None] = ()
+) -> Iterator[None]:
+    """Keep in the ledger why the block failed: whoever watches it shall tell a failure from a kill."""
+    try:
+        yield
+    except DataProductError as error:
+        with suppress(DataProductError):  # the ledger itself may be what failed
+            warehouse.ledger.record_failure(refresh, table, partitions or [None], error)
+        raise
+
+
+def note_unbuilt(warehouse: Warehouse, product: DataProduct, error: DataProductError) -> None:
+    """Keep in the ledger that a refresh of `product` could not begin, as a refresh that failed for `error`."""
+    refresh = warehouse.ledger.open_refresh(
+        new_id(), product.address, run_id="", upstream=(), now=warehouse.recorded_at()
+    )
+    warehouse.ledger.record_failure(refresh, "", [None], error)
 
 
 def judge_written(
@@ -159,8 +207,9 @@ def _check_partitions(warehouse: Warehouse, product: DataProduct, table: Table, 
         kind = "needs at least one partition" if table.partitioning else "has no partitions"
         raise RefusedError(f"{product.address}.{table.name} {kind}")
     if table.partitioning:
-        # With a clock that stands in the past, what is over by it and what is over in fact are both complete.
-        now = max(warehouse.now(), datetime.now(UTC))
+        # With a clock that stands in the past, what is over by it and what is over in fact are both complete; where a
+        # history is replayed, what the clock has not reached has not happened.
+        now = max(warehouse.now(), warehouse.recorded_at())
         every = due(table.partitioning, now)
         odd = sorted(set(partitions) - set(every))
         if odd:
@@ -190,14 +239,33 @@ def release(
     con: duckdb.DuckDBPyConnection,
     kind: str = "refresh",
     git_sha: str = "",
+    fix: str = "",
 ) -> ReleaseOutcome:
     """Publish the candidates of `refresh` with every other table carried over, all in one step or not at all.
 
-    What the combination needs and nobody judged yet is judged first (a foreign key into a table that moved).
-    Raises: RefusedReleaseError, if that fails; RefusedError, if there is nothing to release, a table was refused, or
-    one that would be carried over does not fit its contract or what it was made from any more;
+    What the combination needs and nobody judged yet is judged first (a foreign key into a table that moved). `fix`
+    says what the release repairs: it is noted, and lets the release pass although a spent budget freezes others.
+    Raises: RefusedReleaseError, if that fails; RefusedError, if there is nothing to release, a table was refused,
+    a spent budget freezes the product, or a table that would be carried over does not fit its contract or what it was
+    made from any more;
     ConflictError, if another release came first or a contract changed since it was judged; StoreError.
     """
+    with metered(warehouse, refresh) as spent, _explained(warehouse, refresh):
+        outcome = _release(warehouse, product, refresh, con=con, kind=kind, git_sha=git_sha, fix=fix)
+        spent.outcome = costs.RELEASED
+        return outcome
+
+
+def _release(
+    warehouse: Warehouse,
+    product: DataProduct,
+    refresh: Refresh,
+    *,
+    con: duckdb.DuckDBPyConnection,
+    kind: str,
+    git_sha: str,
+    fix: str,
+) -> ReleaseOutcome:
     scene = compose(warehouse, product, refresh)
     done = _published(warehouse, scene)
     if done is not None:
@@ -227,7 +295,9 @@ def release(
         consumed=warehouse.ledger.consumed_candidates(refresh),
         git_sha=git_sha,
     )
-    published = publish(warehouse.ledger, warehouse.store, draft)
+    refuse_frozen(warehouse, product, scene, fix=fix)
+    note = "; ".join(part for part in (f"fix: {fix}" if fix else "", warehouse.clock_note()) if part)
+    published = publish(warehouse.ledger, warehouse.store, draft, note=note, now=warehouse.recorded_at())
     return ReleaseOutcome(published, judged, serve(warehouse, product))
 
 
@@ -246,7 +316,8 @@ def serve(warehouse: Warehouse, product: DataProduct) -> str:
     or by `dataproducts verify --repair`, so a failure here must not turn the release into an error.
     """
     try:
-        render(warehouse.ledger, warehouse.store, product.address, product.published)
+        standing = standing_of(warehouse.environment, product)
+        render(warehouse.ledger, warehouse.store, product.address, product.published, standing=standing)
     except (StoreError, OSError, duckdb.Error) as error:
         return str(error)
     return ""
@@ -259,10 +330,12 @@ def refresh_product(
     refresh_id: str = "",
     partitions: Mapping[str, Sequence[date]] | None = None,
     on_table: Callable[[TableOutcome], None] = lambda _outcome: None,
+    fix: str = "",
 ) -> ReleaseOutcome:
     """Refresh and release `product` in this process, siblings first, without an orchestrator.
 
-    `partitions` lists what to refresh of each partitioned table; one that is absent is carried over.
+    `partitions` lists what to refresh of each partitioned table; one that is absent is carried over. `fix` as for
+    `release`.
     Raises: as `refresh_table` and `release`; RefusedError, at the first table whose verdict forbids publication.
     """
     refresh = begin(warehouse, product, refresh_id=refresh_id or new_id())
@@ -277,7 +350,7 @@ def refresh_product(
             if not outcome.verdict.passed:
                 failed = "; ".join(f"{r.rule.name}: {r.reason}" for r in outcome.verdict.blocking)
                 raise RefusedError(f"{product.address}.{table.name} is refused: {failed}")
-        return release(warehouse, product, refresh=refresh, con=con)
+        return release(warehouse, product, refresh=refresh, con=con, fix=fix)
 
 
 def _check_contracts(product: DataProduct) -> None:

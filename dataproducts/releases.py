@@ -188,8 +188,19 @@ def diff(
     return tuple(found)
 
 
-def rollback(ledger: Ledger, store: Store, product: str, to: int, *, run_id: str, reason: str = "") -> Release:
+def rollback(
+    ledger: Ledger,
+    store: Store,
+    product: str,
+    to: int,
+    *,
+    run_id: str,
+    reason: str = "",
+    now: datetime | None = None,
+) -> Release:
     """Publish the versions of release `to` again, as a new release that points at the old files.
+
+    `now` dates it; the real time unless told.
 
     Cursors and consumed files go back with them, so that the next refresh reads again what came after.
 
@@ -207,7 +218,7 @@ def rollback(ledger: Ledger, store: Store, product: str, to: int, *, run_id: str
         raise RefusedError(
             f"{product}: the files of release {to} are no longer kept. Kept are: {', '.join(map(str, sorted(kept)))}."
         )
-    refresh = ledger.open_rollback(f"rollback-{new_id()}", product, to=to, run_id=run_id)
+    refresh = ledger.open_rollback(f"rollback-{new_id()}", product, to=to, run_id=run_id, now=now)
     draft = Draft(
         refresh=refresh,
         items=target.items,
@@ -218,7 +229,7 @@ def rollback(ledger: Ledger, store: Store, product: str, to: int, *, run_id: str
         cursors=ledger.cursors(product, to),
         git_sha=target.git_sha,
     )
-    return publish(ledger, store, draft, note=reason or f"back to release {to}")
+    return publish(ledger, store, draft, note=reason or f"back to release {to}", now=now)
 
 
 def verify(ledger: Ledger, store: Store, product: str | None = None) -> tuple[Finding, ...]:

@@ -177,7 +177,11 @@ def _release(
         text=table.contract_text,
     )
     consumed = [file for file in ledger.consumed(product.address, refresh.base) if file.table == table.name]
-    _require(product, judge_written(warehouse, scene, table, made, con=con, consumed=consumed))
+    with metered(warehouse, refresh, table.name) as spent:
+        spent.wrote(made)
+        judged = judge_written(warehouse, scene, table, made, con=con, consumed=consumed)
+        spent.outcome = "" if judged.verdict.passed else costs.REFUSED
+    _require(product, judged)
     moved = {table.name: {version.partition for version in made}}
     for other in siblings_first(product):
         reads = {r.sibling for r in transform_inputs(product, other) if r.sibling} & moved.keys()

@@ -43,6 +43,7 @@ def gc(
     store: Store,
     *,
     now: datetime,
+    disk_now: datetime | None = None,
     keep_releases: int = 10,
     keep_days: float = 7,
     attempts: timedelta = _ATTEMPTS,
@@ -54,15 +55,17 @@ def gc(
     that were live within `keep_days`, all that kept releases of other products were made from, and all that refreshes
     younger than `attempts` read or wrote: nothing that takes longer can be published. Versions are marked in the
     ledger first, so that none whose file is gone can be published; what an interrupted collection left is done by the
-    next. It works on a full disk too. With `dry_run` nothing changes.
+    next. It works on a full disk too. With `dry_run` nothing changes. `now` is what the ledger's moments are compared
+    with, `disk_now` what those of files are: another one where the ledger was replayed under a simulated clock.
 
     Raises:
         StoreError: the ledger cannot be written, or is not the one of this store.
     """
     keep = Retention(releases=max(keep_releases, 1), days=timedelta(days=keep_days), attempts=attempts)
     # What needs no room comes first: on a full disk it makes the room that the rest needs.
-    strays = _collect_strays(ledger, store, now - attempts, dry_run=dry_run)
-    left = _leftovers(store, now - attempts)
+    before = (disk_now or now) - attempts
+    strays = _collect_strays(ledger, store, before, dry_run=dry_run)
+    left = _leftovers(store, before)
     if not dry_run:
         _unlink(left)
     try:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import uuid
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Self
@@ -37,6 +37,8 @@ class Warehouse:
     custom: Mapping[str, Callable[..., Any]] = field(default_factory=lambda: _NO_CUSTOM)
     # A release never changes, so that what it is made of need not be asked for twice.
     _compositions: dict[tuple[str, int], dict[str, tuple[Version, ...]]] = field(default_factory=dict, repr=False)
+    # What refreshes that go on have cost so far, by id and product: `meter` keeps it when they end.
+    accounts: dict[tuple[str, str], Any] = field(default_factory=dict, repr=False, compare=False)
 
     @classmethod
     def open(
@@ -86,6 +88,28 @@ class Warehouse:
         """Return the environment's clock: fixed for historic data, else the real time, in UTC."""
         clock = self.environment.clock or datetime.now(UTC)
         return clock.astimezone(UTC) if clock.tzinfo else clock.replace(tzinfo=UTC)
+
+    def recorded_at(self) -> datetime:
+        """Return the moment that records are dated with: the real time, or the clock's where a history is replayed."""
+        return self.now() if self.is_replay else datetime.now(UTC)
+
+    @property
+    def is_replay(self) -> bool:
+        """Whether records are dated by a simulated clock."""
+        return self.environment.replay and self.environment.clock is not None
+
+    @property
+    def frozen_clock(self) -> datetime | None:
+        """The simulated clock where records are dated by the real time: it stands still; None where time passes."""
+        return self.now() if self.environment.clock is not None and not self.environment.replay else None
+
+    def clock_note(self) -> str:
+        """Return what a release of a replay notes, so that a simulated moment is seen to be one; else nothing."""
+        return f"replayed: dated by a simulated clock at {self.now():%Y-%m-%d %H:%M} UTC" if self.is_replay else ""
+
+    def at(self, moment: datetime) -> Warehouse:
+        """Return the same warehouse with its clock at `moment`; it shares the connections, so close one of them."""
+        return replace(self, environment=replace(self.environment, clock=moment))
 
     @contextmanager
     def limits(self, con: duckdb.DuckDBPyConnection) -> Iterator[duckdb.DuckDBPyConnection]:

@@ -227,7 +227,7 @@ class _Writer:
     def _stamped(self, aside: str) -> str:
         """Quarantined rows with what tells where they come from."""
         refresh = self.scene.refresh
-        marks = {REFRESH_COLUMN: refresh.id, RUN_COLUMN: refresh.run_id, TIME_COLUMN: datetime.now(UTC)}
+        marks = {REFRESH_COLUMN: refresh.id, RUN_COLUMN: refresh.run_id, TIME_COLUMN: self.warehouse.recorded_at()}
         listed = ", ".join(f"{literal(value)} AS {quote(name)}" for name, value in marks.items())
         return f"SELECT *, {listed} FROM ({aside})"
 
@@ -280,7 +280,7 @@ class _Writer:
                 code_version=code,
                 refresh_id=self.scene.refresh.id,
                 run_id=self.scene.refresh.run_id,
-                created_at=datetime.now(UTC),
+                created_at=self.warehouse.recorded_at(),
                 valid_thru=until.get(str(self.warehouse.store.path(file))),
                 quarantine_files=(discreet(rejected[name], table),) if name in rejected else (),
                 quarantined={rule: rows for rule, rows in parts[name].counts.items() if rows},

@@ -29,6 +29,7 @@ _VARYING = (
     (r"(?m)\b\d+\.\d{3}$", "<seconds>"),
     (r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", "<run>"),
     (r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d +", "<time> "),
+    (r"\d{4}-\d\d-\d\d \d\d:\d\d(?![:\d]) *", "<time> "),
     (r"\b[0-9a-f]{8}\b", "<run>"),
     (r"\d+ enforced, \d+ monitored, \d+ declared-only, \d+ clauses", "<clauses>"),
 )

@@ -29,6 +29,18 @@ def database() -> str:
     return f"postgresql://tester@/{name}?host={folder}"
 
 
+def programs() -> Path:
+    """Return the folder of the programs that belong to the server of `database`: `pg_dump`, `createdb` and the rest."""
+    psycopg = pytest.importorskip("psycopg")
+    with psycopg.connect(database()) as con:
+        version = con.execute("SHOW server_version").fetchone()[0].split(".")[0]
+    for folder in _installations():
+        told = subprocess.run([folder / "pg_dump", "--version"], capture_output=True, text=True, check=False).stdout
+        if f" {version.split()[0]}." in told:
+            return folder
+    raise AssertionError(f"nothing that is installed is of PostgreSQL {version}")
+
+
 @functools.cache
 def _server() -> Path | str:
     """Start the server once a process; return the folder of its socket, or why there is none."""

@@ -15,6 +15,8 @@ from dataproducts.cli import main
 from dataproducts.declare.contract import read_tables
 from dataproducts.declare.positions import parse_yaml
 from dataproducts.declare.standards import read_schema
+from dataproducts.finding import FindingKind
+from dataproducts.objective import IndicatorKind, Spent
 from dataproducts.product import Dimension, Layer, Operator, RuleKind, Severity, Status, Tier
 from tests.pages import ROOT, blocks, follow, pages, prose, terms
 
@@ -24,9 +26,13 @@ if TYPE_CHECKING:
 
 DOCS = ROOT / "docs"
 RUNNABLE = [
+    "alerts",
+    "changes",
     "contracts",
     "dagster",
     "data-sets",
+    "incidents",
+    "lifecycle",
     "pandera",
     "performance",
     "product",
@@ -34,6 +40,7 @@ RUNNABLE = [
     "quarantine",
     "results",
     "rules",
+    "slo",
     "sources",
     "storage",
     "testing",
@@ -118,7 +125,7 @@ def test_every_key_of_ours_is_documented() -> None:
 
 
 def test_every_key_of_our_own_files_is_documented() -> None:
-    """Each key of design.yaml has a row in product.md, each of a unit test one in testing.md."""
+    """Each key of design.yaml has a row in product.md, of slo.yaml one in slo.md, of a unit test one in testing.md."""
 
     def keys(schema: object) -> Iterator[str]:
         if isinstance(schema, dict):
@@ -127,6 +134,7 @@ def test_every_key_of_our_own_files_is_documented() -> None:
                 yield from keys(inner)
 
     assert set() == set(keys(read_schema("design.schema.json"))) - terms(DOCS / "product.md")
+    assert set() == set(keys(read_schema("slo.schema.json"))) - terms(DOCS / "slo.md")
     assert set() == set(keys(read_schema("tests.schema.json"))) - terms(DOCS / "testing.md")
 
 
@@ -137,6 +145,8 @@ def test_every_word_of_the_model_is_documented() -> None:
         assert {str(word) for word in words} <= contracts
     for words in (Status, Layer, Tier):
         assert {str(word) for word in words} <= product
+    for words in (IndicatorKind, Spent, FindingKind):
+        assert {str(word) for word in words} <= terms(DOCS / "slo.md")
 
 
 def test_every_kind_of_rule_has_an_example_that_runs() -> None:

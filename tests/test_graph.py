@@ -51,6 +51,7 @@ def snapshot(domain: str) -> dict[str, Any]:
             s.name: [s.cron_schedule, s.execution_timezone, s.default_status.value]
             for s in sorted(repository.schedule_defs, key=lambda s: s.name)
         },
+        "sensors": {s.name: [s.minimum_interval_seconds, s.default_status.value] for s in repository.sensor_defs},
     }
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from dataproducts.product import Column, Mark, Server, Table, Transform
-from dataproducts.transforms.lineage import column_lineage, lineage_faults
+from dataproducts.transforms.lineage import column_lineage, lineage_faults, untraced
 
 SCHEMAS = {
     "orders": {"id": "BIGINT", "customer": "BIGINT", "amount": "DECIMAL(9,2)"},
@@ -110,6 +110,25 @@ def test_python_declares_its_lineage_or_depends_on_everything():
     text = 'LINEAGE = {"x": ["orders.amount"], "n": []}\nraise RuntimeError\ndef t(orders, customers): ...'
     assert lineage(text, "x", "n", "y", kind="python") == {"x": "orders.amount", "n": "", "y": ALL}
     assert lineage("def t(orders, customers): ...", "x", kind="python") == {"x": ALL}
+
+
+@pytest.mark.parametrize(
+    ("kind", "text", "unknown"),
+    [
+        ("sql", "SELECT id, amount AS x FROM orders", set()),
+        ("sql", "SELECT 1 AS id, z AS x FROM raw", set()),
+        ("sql", "SELECT COLUMNS('i.*'), amount AS x FROM orders JOIN raw ON true", {"id"}),
+        ("sql", "WITH RECURSIVE r AS (SELECT id, 1 AS x FROM orders UNION FROM r) FROM r", {"id", "x"}),
+        ("python", 'LINEAGE = {"x": []}\ndef t(orders): ...', {"id"}),
+        ("python", "def t(orders): ...", {"id", "x"}),
+    ],
+)
+def test_columns_of_unknown_origin_are_told(kind, text, unknown):
+    """A constant has an origin that is known, to be none; what depends on everything for want of a text has not."""
+    columns = (Column("id", "integer", "BIGINT"), Column("x", "string", "VARCHAR"))
+    transform = Transform(kind, Path("t"), text, Mark("t", 1))
+    table = Table("t", "x", "1.0.0", columns, (), transform=transform)
+    assert untraced(table, {"orders": {"id": "BIGINT", "amount": "DOUBLE"}}) == unknown
 
 
 @pytest.mark.parametrize(

@@ -230,7 +230,7 @@ def test_an_error_while_publishing_leaves_the_head(shop: Path, monkeypatch: pyte
     warehouse, found = Warehouse.open(environment(shop)), product(shop, ORDERS)
     refresh = begin(warehouse, found, refresh_id="faulty")
 
-    def broken(*_args: object) -> None:
+    def broken(*_args: object, **_options: object) -> None:
         raise OSError("disk on fire")
 
     with warehouse.connect() as con:
@@ -246,7 +246,7 @@ def test_an_error_while_publishing_leaves_the_head(shop: Path, monkeypatch: pyte
 def test_serving_file_is_repairable(shop: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A serving file that cannot be replaced does not undo the release: it is reported and made anew later."""
 
-    def broken(*_args: object) -> None:
+    def broken(*_args: object, **_options: object) -> None:
         raise OSError("no space")
 
     write_customers(shop, "1,z@x.org\n2,b@x.org\n3,c@x.org\n4,d@x.org\n")

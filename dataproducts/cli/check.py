@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from dataproducts.cli.lifecycle import warn_readers
 from dataproducts.cli.project import NamedObjects, open_project
 from dataproducts.cli.reports import (
     DATA_DOCS,
@@ -104,6 +105,7 @@ def _judge_release(obj: tuple[Path, str | None], target: str) -> _Judged:
 
     project = open_project(obj[0], environment=obj[1])
     warehouse, product = project.warehouse(), project.product(target)
+    warn_readers(project, target, reads=True)
     verdicts = recheck(warehouse, product)
     found = {name: verdict.results for name, verdict in verdicts.items()}
     return verdicts, partial(release_results, warehouse, product.address, found)

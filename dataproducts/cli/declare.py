@@ -1,4 +1,7 @@
-"""Commands about what files declare: validate, test; it must not open a ledger or load dagster."""
+"""Commands about what files declare: validate, test; it must not open a ledger or load dagster.
+
+What was recorded of the lifecycle is asked for where there is such a record, to tell of files that say something else.
+"""
 
 from __future__ import annotations
 
@@ -50,6 +53,7 @@ def validate(
     if not products and not faults:
         raise UsageError(f"{target} holds no data product: name a project, a product's folder, or an ODCS or ODPS file")
     lines = {product.address: report(product, as_of=day) for product in products}
+    drifts = _drifts(project, products)
     if as_of:
         faults = sorted({*faults, *(f for product in products for f in clause_faults(product, as_of=day))})
     if as_json:
@@ -57,12 +61,14 @@ def validate(
             {
                 "faults": [{"path": f.path, "line": f.line, "what": f.what, "fix": f.fix} for f in faults],
                 "products": [_clauses_json(product, lines[product.address]) for product in products],
+                "warnings": drifts,
             }
         )
     else:
         for product in products:
             faulty = any(_lies_in(project, fault.path, product.folder) for fault in faults)
             _print_clauses(product, lines[product.address], everything=clauses, faulty=faulty)
+        click.echo("".join(f"dataproducts: warning: {drift}\n" for drift in drifts), err=True, nl=False)
         if not faults:
             console().print(f"[green]✓[/] {len(products)} product(s) are valid")
     if faults:
@@ -86,6 +92,13 @@ def _validate_file(path: Path, *, as_json: bool) -> None:
     if faults:
         raise DeclarationError(faults)
     console().print(f"[green]✓[/] {path} conforms to its standard")
+
+
+def _drifts(project: Project, products: Sequence[DataProduct]) -> list[str]:
+    """What to do about files that say another lifecycle status than was recorded."""
+    from dataproducts.lifecycle.states import standings  # noqa: PLC0415 - as in validate
+
+    return [standing.drift for standing in standings(project.environment, products).values() if standing.drift]
 
 
 def _within(project: Project, target: Path) -> list[DataProduct]:

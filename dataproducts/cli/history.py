@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from dataproducts.cli.lifecycle import warn_readers
 from dataproducts.cli.project import open_project
 from dataproducts.cli.show import AS_JSON, console, grid, print_json
 from dataproducts.errors import StoreError, UnknownNameError
@@ -18,6 +19,7 @@ from dataproducts.errors import StoreError, UnknownNameError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from dataproducts.cli.project import Project
     from dataproducts.warehouse import Warehouse
 
 
@@ -45,7 +47,9 @@ def list_(obj: tuple[Path, str | None], product: str, limit: int, *, as_json: bo
     """List the releases of a product, newest first."""
     from dataproducts.releases import list_releases  # noqa: PLC0415 - loads the ledger
 
-    warehouse = _warehouse(obj, product)
+    project = open_project(obj[0], environment=obj[1])
+    warehouse = _known(project.warehouse(), product)
+    warn_readers(project, product)
     rows = list_releases(warehouse.ledger, product, limit=limit)
     if as_json:
         print_json([row.as_json() for row in rows])
@@ -96,8 +100,11 @@ def rollback(obj: tuple[Path, str | None], product: str, number: int, reason: st
 
     project = open_project(obj[0], environment=obj[1])
     warehouse = _known(project.warehouse(), product)
+    warn_readers(project, product, reads=True)
     run = f"rollback by {getpass.getuser()}"
-    released = roll(warehouse.ledger, warehouse.store, product, number, run_id=run, reason=reason)
+    reason = "; ".join(part for part in (reason or f"back to release {number}", warehouse.clock_note()) if part)
+    now = warehouse.recorded_at()
+    released = roll(warehouse.ledger, warehouse.store, product, number, run_id=run, reason=reason, now=now)
     stale = serve(warehouse, project.product(product))
     if as_json:
         print_json({"product": product, "release": released.number, "to": number, "serving_error": stale})
@@ -114,14 +121,13 @@ def rollback(obj: tuple[Path, str | None], product: str, number: int, reason: st
 @click.pass_obj
 def verify(obj: tuple[Path, str | None], product: str | None, *, repair: bool, as_json: bool) -> None:
     """Compare every file of every retained release with its recorded size and hash."""
-    from dataproducts.refresh import serve  # noqa: PLC0415 - loads the ledger
     from dataproducts.releases import verify as scrub  # noqa: PLC0415 - loads the ledger
 
     project = open_project(obj[0], environment=obj[1])
     warehouse = _known(project.warehouse(), product) if product else project.warehouse()
     if repair:
         for address in [product] if product else warehouse.ledger.products():
-            stale = serve(warehouse, project.product(address))
+            stale = _render(project, warehouse, address)
             if stale:
                 raise StoreError(stale)
     findings = scrub(warehouse.ledger, warehouse.store, product)
@@ -133,6 +139,18 @@ def verify(obj: tuple[Path, str | None], product: str | None, *, repair: bool, a
         if not findings:
             console().print("[green]✓[/] every file is what was released")
     sys.exit(1 if findings else 0)
+
+
+def _render(project: Project, warehouse: Warehouse, address: str) -> str:
+    """Render a serving file anew; that of a retired product whose folder is gone stays closed."""
+    from dataproducts.lifecycle.states import standing_of  # noqa: PLC0415 - loads the ledger
+    from dataproducts.lifecycle.steps import show_at_ports  # noqa: PLC0415 - as above
+    from dataproducts.refresh import serve  # noqa: PLC0415 - as above
+
+    declared = any(product.address == address for product in project.products)
+    if not declared and standing_of(project.environment, address).is_closed:
+        return show_at_ports(warehouse, address, None)
+    return serve(warehouse, project.product(address))
 
 
 @click.command(short_help="Remove what no retained release holds.")
@@ -151,7 +169,8 @@ def gc(obj: tuple[Path, str | None], keep_releases: int, keep_days: int, *, dry_
         warehouse.store,
         keep_releases=keep_releases,
         keep_days=keep_days,
-        now=datetime.now(UTC),
+        now=warehouse.recorded_at(),
+        disk_now=datetime.now(UTC),
         dry_run=dry_run,
     )
     facts = dataclasses.asdict(done) | {"dry_run": dry_run}

@@ -11,7 +11,23 @@ from typing import Any
 
 import click
 
-from dataproducts.cli import check, declare, explore, history, models, produce, quarantine, reports
+from dataproducts.cli import (
+    alerts,
+    changes,
+    check,
+    declare,
+    explore,
+    history,
+    incidents,
+    lifecycle,
+    metrics,
+    models,
+    produce,
+    quarantine,
+    reports,
+    slo,
+    watch,
+)
 from dataproducts.errors import DataProductError, DeclarationError, StoreError, UsageError
 
 REFUSED, UNABLE = 1, 2
@@ -56,12 +72,19 @@ def main(context: click.Context, project: Path, environment: str | None) -> None
 
 for command in (
     *declare.COMMANDS,
+    *changes.COMMANDS,
     *check.COMMANDS,
     *models.COMMANDS,
     *explore.COMMANDS,
     *produce.COMMANDS,
     *reports.COMMANDS,
     *history.COMMANDS,
+    *slo.COMMANDS,
+    *lifecycle.COMMANDS,
+    *incidents.COMMANDS,
+    *alerts.COMMANDS,
+    *metrics.COMMANDS,
+    *watch.COMMANDS,
     *quarantine.COMMANDS,
 ):
     main.add_command(command)

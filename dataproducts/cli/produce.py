@@ -15,9 +15,10 @@ import click
 from dataproducts.cli.check import result_json
 from dataproducts.cli.project import open_project, use_dagster_home
 from dataproducts.cli.reports import REPORTS, build_results, parse_reports, write
-from dataproducts.cli.show import AS_JSON, console, grid, mark, outcome_stands, print_json
+from dataproducts.cli.show import AS_JSON, console, escape, grid, mark, outcome_stands, print_json
 from dataproducts.cli.verdicts import print_samples, rule_grid
 from dataproducts.errors import DeclarationError, RefusedError, SourceError
+from dataproducts.product import Status
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -62,6 +63,8 @@ class _Wish:
     days: tuple[date, date] | None
     quiet: bool
     instance: Callable[[], Instance]
+    named: tuple[str, ...] = ()
+    fix: str = ""
 
 
 @click.command(short_help="Show what a build would do, and why.")
@@ -100,6 +103,8 @@ def plan(
         ]
         if rows:
             console().print(grid(("table", "action", "partitions", "why"), rows, right=(2,)))
+        for warning in dict.fromkeys(warning for planned in plans for warning in planned.warnings):
+            console().print(f"[yellow]warning:[/] {escape(warning)}", soft_wrap=True)
         for note in (note for planned in plans for note in planned.notes):
             console().print(f"[dim]note:[/] {note}")
     if project.faults and not products:
@@ -120,6 +125,8 @@ def _plan_json(planned: ProductPlan) -> dict[str, Any]:
             for table in planned.tables
         ],
         "notes": list(planned.notes),
+        "warnings": list(planned.warnings),
+        "closed": planned.closed,
     }
 
 
@@ -127,6 +134,7 @@ def _plan_json(planned: ProductPlan) -> dict[str, Any]:
 @click.argument("products", nargs=-1)
 @click.option("--force", is_flag=True, help="Refresh everything, changed or not.")
 @_DAYS
+@click.option("--fix", metavar="REASON", default="", help="What these releases repair: a spent budget lets them pass.")
 @REPORTS
 @AS_JSON
 @click.pass_obj
@@ -134,6 +142,7 @@ def build(
     obj: tuple[Path, str | None],
     products: tuple[str, ...],
     days: tuple[date, date] | None,
+    fix: str,
     reports: tuple[str, ...],
     *,
     force: bool,
@@ -153,7 +162,7 @@ def build(
     found: list[Results] = []
     try:
         with ExitStack() as opened:
-            wish = _Wish(force, days, as_json, cache(lambda: opened.enter_context(_instance())))
+            wish = _Wish(force, days, as_json, cache(lambda: opened.enter_context(_instance())), products, fix)
             for product in project.chosen(products):
                 facts = _build_one(project, warehouse, product, refused, wish=wish)
                 if report is not None:
@@ -185,8 +194,6 @@ def _build_one(
     wish: _Wish,
 ) -> dict[str, Any]:
     """Build one product and print what became of it; note in `refused` why it was not released."""
-    from dataproducts.plan import plan_product  # noqa: PLC0415 - loads the ledger
-
     quiet = wish.quiet
     out = console()
     blocked = sorted({p.source.product for p in product.inputs if p.source and p.source.product in refused})
@@ -197,7 +204,7 @@ def _build_one(
             out.print(f"\n[bold]{product.address}[/] [yellow]not built[/]: {facts['reason']}")
         return facts
     try:
-        planned = plan_product(warehouse, product, force=wish.force, days=wish.days)
+        planned = _plan(warehouse, product, wish)
     except (RefusedError, SourceError) as error:
         # One product's missing source does not keep the others from being built.
         refused[product.address] = facts["reason"] = str(error)
@@ -205,6 +212,10 @@ def _build_one(
         if not quiet:
             out.print(f"\n[bold]{product.address}[/] [red]not built[/]: {error}")
         return facts
+    facts["warnings"] = list(planned.warnings)
+    if planned.closed:
+        return _not_built(product, planned.closed, facts, refused, wish=wish)
+    _warn(planned, quiet=quiet)
     if not planned.is_needed:
         facts["state"] = "up to date"
         if not quiet:
@@ -221,6 +232,36 @@ def _build_one(
     if not quiet:
         _print_built(product, built)
     return facts
+
+
+def _warn(planned: ProductPlan, *, quiet: bool) -> None:
+    for warning in () if quiet else planned.warnings:
+        console().print(f"[yellow]warning:[/] {escape(warning)}", soft_wrap=True)
+
+
+def _not_built(
+    product: DataProduct, closed: str, facts: dict[str, Any], refused: dict[str, str], *, wish: _Wish
+) -> dict[str, Any]:
+    """Tell why a product is not built any more: no failure of a build of all, unless it still says that it lives."""
+    facts |= {"state": "retired", "reason": closed}
+    if product.address in wish.named or product.status is not Status.RETIRED:
+        refused[product.address] = closed
+        facts["state"] = "refused"
+    if not wish.quiet:
+        console().print(f"\n[bold]{product.address}[/] [red]not built[/]: {escape(closed)}", soft_wrap=True)
+    return facts
+
+
+def _plan(warehouse: Warehouse, product: DataProduct, wish: _Wish) -> ProductPlan:
+    """Return what is to be done; that a source cannot be read is kept for whoever watches."""
+    from dataproducts.plan import plan_product  # noqa: PLC0415 - loads the ledger
+    from dataproducts.refresh import note_unbuilt  # noqa: PLC0415 - as above
+
+    try:
+        return plan_product(warehouse, product, force=wish.force, days=wish.days)
+    except SourceError as error:
+        note_unbuilt(warehouse, product, error)
+        raise
 
 
 def _instance() -> Instance:
@@ -252,6 +293,7 @@ def _run(project: Project, product: DataProduct, planned: ProductPlan, wish: _Wi
             environment=project.environment,
             custom=project.custom,
             instance=wish.instance(),
+            fix=wish.fix,
             on_table=lambda _outcome: progress.advance(task),
         )
 

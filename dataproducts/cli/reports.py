@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from dataproducts.cli.lifecycle import warn_readers
 from dataproducts.cli.project import open_project
 from dataproducts.cli.show import console
 from dataproducts.cli.verdicts import print_aside, print_samples, rule_grid, summary
@@ -122,10 +123,18 @@ def build_results(warehouse: Warehouse, product: DataProduct, facts: Mapping[str
 
     state = str(facts["state"])
     if state in {"released", "up to date"}:
-        return recorded(warehouse.ledger, warehouse.store, product.address, number=facts["release"], state=state)
+        found = recorded(warehouse.ledger, warehouse.store, product.address, number=facts["release"], state=state)
+        return dataclasses.replace(found, warning=_warning(warehouse, product))
     tables = tuple(_judged(warehouse, product, name, found) for name, found in facts["tables"].items())
     reason = str(facts.get("reason", ""))
-    return Results(product.address, state, datetime.now(UTC), tables, run=str(facts["run"]), reason=reason)
+    run, warning = str(facts["run"]), _warning(warehouse, product)
+    return Results(product.address, state, datetime.now(UTC), tables, run=run, reason=reason, warning=warning)
+
+
+def _warning(warehouse: Warehouse, product: DataProduct) -> str:
+    from dataproducts.lifecycle.states import standing_of  # noqa: PLC0415 - as above
+
+    return standing_of(warehouse.environment, product).warning
 
 
 def _judged(warehouse: Warehouse, product: DataProduct, name: str, found: Mapping[str, Any]) -> JudgedTable:
@@ -172,8 +181,10 @@ def show_results(
     name = "json" if as_json else name
     if name is not None and name not in FORMATS:
         raise UnknownNameError("format of results", name, FORMATS)
-    warehouse = open_project(obj[0], environment=obj[1]).warehouse()
+    project = open_project(obj[0], environment=obj[1])
+    warehouse = project.warehouse()
     found = recorded(warehouse.ledger, warehouse.store, product, number=number)
+    found = dataclasses.replace(found, warning=warn_readers(project, product))
     if name is not None:
         click.echo(FORMATS[name]([found]), nl=False)
         sys.exit(0)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from dataproducts.cli.lifecycle import warn_readers
 from dataproducts.cli.project import open_project
 from dataproducts.errors import RefusedError, SourceError, UnknownNameError, UsageError
 from dataproducts.sql import quote
@@ -191,7 +192,8 @@ def _declared(project: Project, product_name: str, table_name: str) -> tuple[Dat
 
 
 def _released(project: Project, product: DataProduct, table: str) -> str:
-    """SQL for the rows of the head's versions of a table."""
+    """SQL for the rows of the head's versions of a table. Raises: RefusedError, if nobody may read them any more."""
+    warn_readers(project, product.address, reads=True)
     with project.warehouse() as warehouse:
         head = warehouse.ledger.head(product.address)
         versions = warehouse.composition(head).get(table, ()) if head else ()

@@ -23,8 +23,8 @@ from dataproducts.compile.describe import (
     tags,
 )
 from dataproducts.compile.input_schemas import input_schemas
-from dataproducts.compile.jobs import partitions_definition
-from dataproducts.compile.runs import is_last_of_backfill, refresh_id, run_kind
+from dataproducts.compile.jobs import job_name, partitions_definition
+from dataproducts.compile.runs import fix_reason, is_last_of_backfill, refresh_id, run_kind
 from dataproducts.compile.runtime import Runtime
 from dataproducts.compile.show import (
     ACROSS_TABLES,
@@ -44,6 +44,8 @@ from dataproducts.transforms.dependencies import code_version
 
 # What may be gone a moment later: Dagster's retry policies, where one is set, may try these again.
 _TRANSIENT = (SourceError, StoreError)
+_SLACK = 1.25  # of a frequency
+_SHORTEST_S = 60  # Dagster takes no window below
 
 
 def product_assets(
@@ -89,6 +91,7 @@ def _table_asset(
         kinds={"duckdb", table.transform.kind if table.transform else "sql"},
         tags=tags(product),
         group_name=group_name(product.address),
+        pool=job_name(product.address),
         metadata=table_metadata(product, table, root=root, schemas=input_schemas(product, table, offers)),
         code_version=f"{code_version(table.transform)}.{table.contract_hash[:16]}",
         check_specs=[check_spec(product, table, rule) for rule in table.rules],
@@ -134,6 +137,7 @@ def _release_asset(product: DataProduct, runtime: Runtime) -> dg.AssetsDefinitio
         kinds={"duckdb", RELEASE},
         tags=tags(product),
         group_name=group_name(product.address),
+        pool=job_name(product.address),
         metadata={
             **product_metadata(product),
             "dagster/code_references": code_reference(product.mark, runtime.environment.root),
@@ -160,7 +164,8 @@ def _release_asset(product: DataProduct, runtime: Runtime) -> dg.AssetsDefinitio
             refresh = begin(warehouse, product, refresh_id=refresh_id(context), run_id=context.run.run_id)
             with duckdb.get_connection() as con, warehouse.limits(con):
                 git_sha = revision(runtime.environment.root)
-                outcome = release(warehouse, product, refresh=refresh, con=con, kind=run_kind(context), git_sha=git_sha)
+                kind, fix = run_kind(context), fix_reason(context)
+                outcome = release(warehouse, product, refresh=refresh, con=con, kind=kind, git_sha=git_sha, fix=fix)
         # Process edge: as for a table, the check is recorded as failed before the step fails.
         except Exception as error:
             judged = error.judged if isinstance(error, RefusedReleaseError) else {}
@@ -191,10 +196,19 @@ def _deps(product: DataProduct, table: Table) -> list[dg.AssetKey]:
 
 
 def _freshness(product: DataProduct) -> dg.FreshnessPolicy | None:
-    """The strictest of the promised latencies and frequencies, as the age at which Dagster calls a release late."""
-    promised = [sla.seconds for table in product.tables for sla in table.slas if sla.name in TIME_SLAS]
-    known = [seconds for seconds in promised if seconds]
-    return dg.FreshnessPolicy.time_window(fail_window=timedelta(seconds=min(known))) if known else None
+    """When Dagster calls a release late: at the strictest latency, or a quarter after the strictest frequency.
+
+    Rows cannot be younger than their release; and of two daily releases the second may take a minute longer.
+    """
+    slas = [sla for table in product.tables for sla in table.slas if sla.seconds and sla.name in TIME_SLAS]
+    limits = [(sla.seconds or 0) * (_SLACK if sla.name == "frequency" else 1) for sla in slas]
+    fails, warns = min(limits, default=0), min((sla.seconds or 0 for sla in slas), default=0)
+    if fails < _SHORTEST_S:
+        return None
+    warns = warns if _SHORTEST_S <= warns < fails else 0
+    return dg.FreshnessPolicy.time_window(
+        fail_window=timedelta(seconds=fails), warn_window=timedelta(seconds=warns) if warns else None
+    )
 
 
 def _failure(product: DataProduct, part: str, error: Exception) -> dg.Failure:

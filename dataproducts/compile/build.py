@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -9,6 +10,7 @@ import dagster as dg
 
 from dataproducts.compile.domain import compile_products
 from dataproducts.compile.jobs import job_name, planned_keys, range_tags
+from dataproducts.compile.runs import FIX_TAG, HOST_TAG
 from dataproducts.errors import RefusedError
 from dataproducts.refresh import ReleaseOutcome
 
@@ -50,11 +52,13 @@ def build_product(
     custom: Mapping[str, Callable[..., Any]],
     instance: Instance,
     on_table: Callable[[TableOutcome], None] = lambda _outcome: None,
+    fix: str = "",
 ) -> Built:
     """Run what `plan` says of `product` as one Dagster run of its job, recorded in `instance`.
 
     A refused or failed step is told in `failures`, not raised. Partitions that are not next to each other are
-    covered by one range. Raises: RefusedError, if the plan has nothing to do; KeyboardInterrupt, on SIGINT.
+    covered by one range. `fix` is what the release repairs, if it does.
+    Raises: RefusedError, if the plan has nothing to do; KeyboardInterrupt, on SIGINT.
     """
     built = Built()
 
@@ -72,7 +76,7 @@ def build_product(
         result = definitions.resolve_job_def(job_name(product.address)).execute_in_process(
             instance=instance,
             asset_selection=planned_keys(product, plan),
-            tags=range_tags(plan),
+            tags=range_tags(plan) | {HOST_TAG: socket.gethostname()} | ({FIX_TAG: fix} if fix else {}),
             run_config=_SILENT,
             raise_on_error=False,
         )

@@ -9,8 +9,10 @@ import dagster as dg
 from dagster_duckdb import DuckDBResource
 
 from dataproducts.compile.assets import product_assets
+from dataproducts.compile.audit import audit_job, audit_schedule
 from dataproducts.compile.jobs import product_job, product_schedule
 from dataproducts.compile.runtime import Observer, Runtime, ignore
+from dataproducts.compile.sensor import watch_sensor
 from dataproducts.declare.catalogue import read_catalogue
 from dataproducts.errors import DeclarationError
 from dataproducts.load import load_project
@@ -44,7 +46,7 @@ def compile_domain(
     faults = (*project.faults, *apply(policies, project.products))
     if faults:
         raise DeclarationError(faults)
-    return compile_products(project.products, environment=environment, custom=custom)
+    return compile_products(project.products, environment=environment, custom=custom, watched_as=folder.name)
 
 
 def compile_products(
@@ -53,10 +55,12 @@ def compile_products(
     environment: Environment,
     custom: Mapping[str, Callable[..., Any]] | None = None,
     observe: Observer = ignore,
+    watched_as: str = "",
 ) -> dg.Definitions:
     """Return definitions for `products`, already loaded and judged by the policies.
 
-    Each product becomes a group: an asset a table, an asset check a rule, the release last, a job and a schedule.
+    Each product becomes a group: an asset a table, an asset check a rule, the release last, a job and a schedule, and
+    the same of its audit. With `watched_as`, the name of the code location, a sensor watches them all.
     Nothing is opened until a run starts. `observe` is called, in the running process, with every outcome.
     """
     runtime = Runtime(environment, dict(custom or {}), observe)
@@ -67,10 +71,15 @@ def compile_products(
         assets = [asset for product in products for asset in product_assets(product, runtime, offers)]
     jobs = [product_job(product) for product in products]
     schedules = [schedule for product in products for schedule in product_schedule(product, runtime)]
+    # A single product is compiled for one run of it, which neither audits nor watches.
+    audits = [audit_job(product, runtime) for product in products] if watched_as else []
+    if watched_as:
+        schedules += [schedule for product in products for schedule in audit_schedule(product, runtime)]
     return dg.Definitions(
         assets=assets,
-        jobs=jobs,
+        jobs=[*jobs, *audits],
         schedules=schedules,
+        sensors=[watch_sensor(products, runtime, name=watched_as)] if watched_as else [],
         resources={"duckdb": COMPUTE},
         # A process a step costs 2 s and more each; the steps of a product are short and share nothing but the ledger.
         executor=dg.in_process_executor,

@@ -9,6 +9,13 @@ from dagster._core.storage.tags import BACKFILL_ID_TAG, PARENT_RUN_ID_TAG, RESUM
 if TYPE_CHECKING:
     import dagster as dg
 
+FIX_TAG = "dataproducts/fix"
+"""The run tag that says what a release repairs: a spent budget does not hold it back."""
+
+
+HOST_TAG = "dataproducts/host"
+"""The tag of a run that no code server started: the host on which its process is."""
+
 
 def refresh_id(context: dg.AssetExecutionContext) -> str:
     """Return the id of the refresh that this run works on.
@@ -17,7 +24,11 @@ def refresh_id(context: dg.AssetExecutionContext) -> str:
     all" starts a new one, as every other run does. A resumed run names its root, which may be a refresh of
     before such a restart, so the parents are walked one by one.
     """
-    run = context.run
+    return refresh_of(context.instance, context.run)
+
+
+def refresh_of(instance: dg.DagsterInstance, run: dg.DagsterRun) -> str:
+    """Return the id of the refresh that `run` works on, as `refresh_id` does within it."""
     while True:
         backfill = run.tags.get(BACKFILL_ID_TAG)
         if backfill:
@@ -25,10 +36,15 @@ def refresh_id(context: dg.AssetExecutionContext) -> str:
         parent = run.tags.get(PARENT_RUN_ID_TAG)
         if run.tags.get(RESUME_RETRY_TAG, "").lower() != "true" or not parent:
             return run.run_id
-        found = context.instance.get_run_by_id(parent)
+        found = instance.get_run_by_id(parent)
         if found is None:
             return run.run_id
         run = found
+
+
+def fix_reason(context: dg.AssetExecutionContext) -> str:
+    """Return what the run's release repairs, as the tag `dataproducts/fix` says; empty if it does not."""
+    return str(context.run.tags.get(FIX_TAG, ""))
 
 
 def run_kind(context: dg.AssetExecutionContext) -> str:

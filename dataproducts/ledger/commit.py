@@ -36,8 +36,10 @@ def find_release(con: Connection, key: str) -> Release | None:
     return next(iter(releases(con, s.release.c.draft_key == key)), None)
 
 
-def commit_release(con: Connection, draft: Draft, *, key: str, note: str = "") -> Release:
+def commit_release(con: Connection, draft: Draft, *, key: str, note: str = "", now: datetime | None = None) -> Release:
     """Publish `draft` within the open write transaction; the same draft again gives the same release.
+
+    `now` is what it is dated with; the real time unless told.
 
     Raises:
         ConflictError: the head or a contract moved since the refresh began, or a version is gone.
@@ -48,7 +50,8 @@ def commit_release(con: Connection, draft: Draft, *, key: str, note: str = "") -
         return done
     versions = check(con, draft)
     number = (draft.refresh.base or 0) + 1
-    _insert_release(con, draft, number, key=key, note=note)
+    row = {"number": number, "draft_key": key, "note": note, "published_at": now or datetime.now(UTC)}
+    _insert_release(con, draft, row)
     _insert_items(con, draft, number, versions)
     _insert_sources(con, draft, number)
     _move_head(con, draft, number)
@@ -147,7 +150,8 @@ def _check_contracts(con: Connection, draft: Draft, versions: Mapping[str, Versi
 
 def _check_attempts(con: Connection, draft: Draft) -> None:
     t = s.attempt.c
-    mine = (t.refresh_id == draft.refresh.id, t.product == draft.refresh.product)
+    # What is noted of no table is why an earlier try to release failed: this one is a try of its own.
+    mine = (t.refresh_id == draft.refresh.id, t.product == draft.refresh.product, t.table_name != "")
     rows = con.execute(select(s.attempt).where(*mine).order_by(t.table_name, t.partition_key)).all()
     if rows:
         named = (
@@ -171,21 +175,18 @@ def _check_results(con: Connection, draft: Draft) -> None:
         raise RefusedError(f"{product}: not every blocking rule passed: {said}. The last release stays live.")
 
 
-def _insert_release(con: Connection, draft: Draft, number: int, *, key: str, note: str) -> None:
+def _insert_release(con: Connection, draft: Draft, row: Mapping[str, Any]) -> None:
     refresh = draft.refresh
     con.execute(
         insert(s.release),
         {
+            **row,
             "product": refresh.product,
-            "number": number,
-            "draft_key": key,
             "kind": draft.kind,
             "base": refresh.base,
             "refresh_id": refresh.id,
             "run_id": refresh.run_id,
-            "published_at": datetime.now(UTC),
             "git_sha": draft.git_sha,
-            "note": note,
             "retained": True,
         },
     )

@@ -10,7 +10,7 @@ from sqlalchemy import func, insert, select
 
 from dataproducts import database
 from dataproducts.database import as_utc, connect, make_ready, reading, writing
-from dataproducts.errors import UnknownNameError
+from dataproducts.errors import ConflictError, RefusedError, SourceError, UnknownNameError
 from dataproducts.ledger import commit, expire, refreshes, rows
 from dataproducts.ledger import schema as s
 from dataproducts.product import version_numbers
@@ -19,7 +19,7 @@ from dataproducts.release import Refresh
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from sqlalchemy import Engine
+    from sqlalchemy import Connection, Engine
 
     from dataproducts.ledger.expire import Retention
     from dataproducts.ledger.rows import Attempt, ReleasedContract
@@ -73,6 +73,12 @@ class Ledger:
     def __exit__(self, *_: object) -> None:
         """Close the ledger."""
         self.close()
+
+    @contextmanager
+    def reading(self) -> Iterator[Connection]:
+        """Open a transaction that sees one state, for what `ledger/timeline.py` reads."""
+        with reading(self._engine) as con:
+            yield con
 
     # Refreshes
 
@@ -130,10 +136,19 @@ class Ledger:
         with writing(self._engine) as con:
             refreshes.mark_attempts(con, refresh, table, (partition,), state="refused", message=message)
 
+    def record_failure(self, refresh: Refresh, table: str, partitions: Sequence[str | None], error: Exception) -> None:
+        """Note why the last attempt at `partitions` of `table` failed, where no rule of it says so.
+
+        Without a table it is the release that failed; that does not forbid to try again.
+        """
+        state = "unread" if isinstance(error, SourceError) else "refused" if _is_refusal(error) else "failed"
+        with writing(self._engine) as con:
+            refreshes.mark_attempts(con, refresh, table, partitions, state=state, message=str(error))
+
     def open_attempts(self, refresh: Refresh) -> tuple[Attempt, ...]:
         """Return what forbids a release of `refresh`: attempts that were refused or did not end."""
         t = s.attempt.c
-        mine = (t.refresh_id == refresh.id, t.product == refresh.product)
+        mine = (t.refresh_id == refresh.id, t.product == refresh.product, t.table_name != "")
         with reading(self._engine) as con:
             found = con.execute(select(s.attempt).where(*mine).order_by(t.table_name, t.partition_key)).all()
         return tuple(rows.Attempt(r.table_name, r.partition_key or None, r.state, r.message) for r in found)
@@ -258,7 +273,7 @@ class Ledger:
         with reading(self._engine) as con:
             return commit.find_release(con, key)
 
-    def commit_release(self, draft: Draft, *, key: str, note: str = "") -> Release:
+    def commit_release(self, draft: Draft, *, key: str, note: str = "", now: datetime | None = None) -> Release:
         """Publish `draft`, whose files were checked, in one transaction; use `publish.publish`, which checks them.
 
         Raises:
@@ -266,7 +281,7 @@ class Ledger:
             RefusedError: something is missing, refused, unfinished or not judged.
         """
         with writing(self._engine) as con:
-            return commit.commit_release(con, draft, key=key, note=note)
+            return commit.commit_release(con, draft, key=key, note=note, now=now)
 
     def check_draft(self, draft: Draft) -> dict[str, Version]:
         """Return the versions of `draft`, by id, if nothing in the ledger forbids its release now.
@@ -355,6 +370,10 @@ class Ledger:
         """Yield the paths that `known_paths` gives; until the block ends, nobody can record another one."""
         with writing(self._engine) as con:
             yield frozenset(expire.known_paths(con))
+
+
+def _is_refusal(error: Exception) -> bool:
+    return isinstance(error, RefusedError | ConflictError)
 
 
 def _refresh(refresh_id: str, product: str, run_id: str, now: datetime | None) -> Refresh:

@@ -21,6 +21,10 @@ if TYPE_CHECKING:
     from dataproducts.release import Consumed, StoredResult, Version
 
 
+# What is replaced goes last: SQLite would give its ids again, and who reads by growing ids would miss what is new.
+_REPLACED = "#replaced"
+
+
 def open_refresh(con: Connection, refresh: Refresh, upstream: Sequence[str], *, allow_mixture: bool) -> Refresh:
     """Pin what `refresh` starts from, unless that was done before; return it as stored."""
     stored = refresh_of(con, refresh.id, refresh.product)
@@ -81,11 +85,16 @@ def record_results(con: Connection, results: Sequence[StoredResult]) -> None:
     by_refresh: dict[str, list[str]] = {}
     for key, refresh_id in last:
         by_refresh.setdefault(refresh_id, []).append(key)
+    t, replaced = s.result.c, 0
     for refresh_id, keys in by_refresh.items():
         for chunk in chunks(keys):
-            con.execute(delete(s.result).where(s.result.c.refresh_id == refresh_id, s.result.c.result_key.in_(chunk)))
+            old = update(s.result).where(t.refresh_id == refresh_id, t.result_key.in_(chunk))
+            replaced += con.execute(old.values(result_key=t.result_key + _REPLACED)).rowcount
     if last:
         con.execute(insert(s.result), [_result_row(result) for result in last.values()])
+    for keys in by_refresh.values() if replaced else ():
+        for chunk in chunks(f"{key}{_REPLACED}" for key in keys):
+            con.execute(delete(s.result).where(t.result_key.in_(chunk)))
 
 
 def _insert(con: Connection, refresh: Refresh, base: int | None, pins: Mapping[str, int]) -> Refresh:

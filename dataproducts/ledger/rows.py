@@ -36,7 +36,10 @@ class ReleasedContract:
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """An attempt at a table, or at one partition of it, that did not end well; `state` is `started` or `refused`."""
+    """An attempt at a table, or at one partition of it, that did not end well.
+
+    `state` is `started`, `refused` (by a rule or a condition of a release), `unread` (a source) or `failed`.
+    """
 
     table: str
     partition: str | None

@@ -64,7 +64,7 @@ attempt = Table(
     _text("product", primary_key=True),
     _text("table_name", primary_key=True),
     _text("partition_key", primary_key=True),
-    _text("state"),  # started or refused
+    _text("state"),  # started, refused, unread or failed
     _text("message"),
 )
 

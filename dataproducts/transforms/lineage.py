@@ -54,6 +54,24 @@ def column_lineage(table: Table, schemas: Schemas) -> dict[str, tuple[Source, ..
     return {name: tracer.origins(name, every) for name in names}
 
 
+def untraced(table: Table, schemas: Schemas) -> frozenset[str]:
+    """Return the columns of `table` of which the text does not tell what they are made of; `schemas` as above.
+
+    A relation that `schemas` lacks is known by the columns that the text names. Raises: DeclarationError, as above.
+    """
+    names = frozenset(column.name for column in table.columns)
+    if table.transform is None:
+        return frozenset()
+    read = reading(table.transform, table.name)
+    if read.tree is None:
+        return names - (_constant(table.transform)[1] or {}).keys()
+    try:
+        tracer = _Tracer(read.tree, {name: schemas[name] for name in read.lines if name in schemas}, read.lines)
+    except (SqlglotError, _UnresolvedError):
+        return names
+    return frozenset(name for name in names if not tracer.traces(name))
+
+
 def lineage_faults(table: Table, schemas: Schemas) -> tuple[Fault, ...]:
     """Return what is wrong with the `LINEAGE` of a Python transform; it never raises.
 
@@ -150,6 +168,14 @@ class _Tracer:
             return tuple(sorted(self._of_output(self.root, name.lower())))
         except (_UnresolvedError, SqlglotError):
             return every
+
+    def traces(self, name: str) -> bool:
+        """Whether the origins of one output column can be told."""
+        try:
+            self._of_output(self.root, name.lower())
+        except (_UnresolvedError, SqlglotError):
+            return False
+        return True
 
     def _of_output(self, scope: Scope, name: str) -> set[Source]:
         key = (id(scope), name)

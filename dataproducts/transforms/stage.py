@@ -228,6 +228,8 @@ def _stage_python(
 
 def _given(con: duckdb.DuckDBPyConnection, relation: str, form: str) -> Any:
     """An input in the form that the function's annotation asks for."""
+    # A relation of DuckDB 2.0 cannot be read as long as a result, of one row even, was not fetched to its end.
+    con.execute("SELECT 1").fetchall()
     rows = con.sql(f"SELECT * FROM {relation}")
     if form == "relation":
         return rows
