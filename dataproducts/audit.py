@@ -14,7 +14,7 @@ from dataproducts.errors import few
 from dataproducts.judging import judge_needed, needed, result_detail
 from dataproducts.partitions import after, due
 from dataproducts.product import RuleKind
-from dataproducts.release import Refresh, StoredResult
+from dataproducts.release import AUDIT, Refresh, StoredResult
 from dataproducts.rules.footers import GUARD
 from dataproducts.rules.predicates import CLOCK_KINDS
 from dataproducts.scene import compose
@@ -24,9 +24,6 @@ if TYPE_CHECKING:
     from dataproducts.product import DataProduct, Partitioning, Rule, Table
     from dataproducts.release import Version
     from dataproducts.warehouse import Warehouse
-
-AUDIT = "audit"
-"""What the ids begin with under which the results of audits are recorded, in the place of a refresh's."""
 
 
 @dataclass(frozen=True, slots=True)

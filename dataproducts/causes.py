@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from dataproducts.finding import Finding, Subject
-    from dataproducts.product import DataProduct
+    from dataproducts.product import DataProduct, Rule
 
 _LATE = frozenset({FindingKind.STALE, FindingKind.MISSING})
 _SPENT = frozenset({FindingKind.BURN_RATE, FindingKind.BUDGET})
@@ -37,13 +37,13 @@ def fold(
 ) -> tuple[tuple[Finding, ...], tuple[Consequence, ...]]:
     """Part `findings` into those that stand for themselves and those that follow from something else.
 
-    - Lateness follows from what is broken, and from lateness further upstream, wherever the late table is made from
-      the broken one.
+    - Lateness follows from what keeps a table from being published, and from lateness further upstream, wherever the
+      late table is made from the broken one.
     - That a rule on freshness failed is a sign of lateness, and follows from whatever explains that.
-    - A budget that burns follows from anything that is wrong with what it measures.
+    - A budget that burns follows from lateness, from what forbids publication, and from a rule that it counts.
 
-    Nothing else follows from anything: a rule that fails has failed. `open_subjects` are those of open incidents; what
-    is one of them goes on being an incident, whatever else is found.
+    Nothing else follows from anything: a rule that fails has failed, and one that only warns makes nothing late.
+    `open_subjects` are those of open incidents; what is one of them goes on being an incident, whatever else is found.
     """
     known = frozenset(open_subjects)
     causes = _Causes.among(known.union(one.subject for one in findings), products)
@@ -62,7 +62,9 @@ def fold(
 class _Causes:
     """All that is wrong at a time: what may explain something else, and how far each thing reaches."""
 
-    faults: frozenset[Subject]
+    products: Mapping[str, DataProduct]
+    faults: frozenset[Subject]  # what forbids publication
+    warnings: frozenset[Subject]  # rules that failed and forbid nothing
     late: frozenset[Subject]
     timely: frozenset[Subject]  # rules on freshness
     reach: Mapping[Subject, frozenset[TableRef]]  # the tables made from what a subject is about, itself among them
@@ -70,9 +72,13 @@ class _Causes:
     @classmethod
     def among(cls, subjects: frozenset[Subject], products: Mapping[str, DataProduct]) -> _Causes:
         """Return what there is to be said of `subjects`."""
-        timely = frozenset(subject for subject in subjects if _is_timely(subject, products))
+        rules = {subject: _rule(subject, products) for subject in subjects if subject.kind is FindingKind.CHECK}
+        timely = frozenset(subject for subject, rule in rules.items() if rule and rule.kind in _TIMELY)
+        warnings = frozenset(one for one, rule in rules.items() if rule is None or not rule.blocking) - timely
         return cls(
-            faults=frozenset(subject for subject in subjects - timely if subject.kind in _FAULTS),
+            products=products,
+            faults=frozenset(one for one in subjects - timely - warnings if one.kind in _FAULTS),
+            warnings=warnings,
             late=frozenset(subject for subject in subjects if subject.kind in _LATE),
             timely=timely,
             reach={one: frozenset(impact(products, one.product, one.table).tables) for one in subjects},
@@ -81,7 +87,7 @@ class _Causes:
     def first_of(self, subject: Subject) -> Subject | None:
         """Return what explains `subject`, the furthest upstream of several; None if nothing does."""
         if subject.kind in _SPENT:
-            wanted = self.faults | self.late
+            wanted = self.faults | self.late | {one for one in self.warnings if self._counts(subject, one)}
         elif subject in self.timely or subject.kind in _LATE:
             wanted = self.faults | {one for one in self.late | self.timely if self._explains(one, subject)}
         else:
@@ -99,6 +105,17 @@ class _Causes:
         # Of two that rest on each other, neither explains the other.
         return (cause in self.timely) <= (subject in self.timely) and not self._touches(subject, cause)
 
+    def _counts(self, budget: Subject, check: Subject) -> bool:
+        """Whether the objective whose budget burns counts the rule that failed."""
+        product, rule = self.products.get(budget.product), _rule(check, self.products)
+        if product is None or rule is None or check.product != budget.product:
+            return False
+        for objective in product.objectives:
+            one = objective.indicator
+            if objective.name == budget.name and one.table in {"", check.table}:
+                return rule.name in one.rules if one.rules else one.kind.value == rule.dimension
+        return False
+
     def _touches(self, cause: Subject, subject: Subject) -> bool:
         reach = self.reach[cause]
         if subject.table:
@@ -106,9 +123,9 @@ class _Causes:
         return any(ref.product == subject.product for ref in reach)
 
 
-def _is_timely(subject: Subject, products: Mapping[str, DataProduct]) -> bool:
+def _rule(subject: Subject, products: Mapping[str, DataProduct]) -> Rule | None:
+    """The rule that a failed check is about; None if the product has it no more."""
     product = products.get(subject.product)
-    if product is None or subject.kind is not FindingKind.CHECK:
-        return False
-    rules = (rule for table in product.tables if table.name == subject.table for rule in table.rules)
-    return any(rule.name == subject.name and rule.kind in _TIMELY for rule in rules)
+    tables = product.tables if product else ()
+    rules = (rule for table in tables if table.name == subject.table for rule in table.rules)
+    return next((rule for rule in rules if rule.name == subject.name), None)

@@ -23,10 +23,14 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection
 
+    from dataproducts.causes import Consequence
     from dataproducts.finding import Finding, Subject
     from dataproducts.product import DataProduct, Table
 
 OPENED, SEEN, REOPENED, RESOLVED_CHANGE, WORSENED = "opened", "seen", "reopened", "resolved", "worsened"
+
+CONSEQUENCE = "consequence"
+"""The kind of event for what was found to follow from an incident."""
 
 WATCH = "watch"
 """The actor of what no person did."""
@@ -205,6 +209,21 @@ class _Writer:
 
 
 _CONTEXT = {"tables", "downstream", "consumers", "metrics", "runbook"}
+
+
+def note_consequences(con: Connection, following: Iterable[Consequence], *, now: datetime) -> None:
+    """Note in the timeline of each open incident what follows from it, once an episode."""
+    told = list(following)
+    open_now = kept.by_fingerprint(con, (one.cause.fingerprint for one in told))
+    for one in told:
+        incident = open_now.get(one.cause.fingerprint)
+        if incident is None or not incident.is_open:
+            continue
+        subject = one.finding.subject
+        detail = {"product": subject.product, "table": subject.table, "kind": str(subject.kind), "name": subject.name}
+        noted = (event for event in kept.events(con, incident.id) if event.kind == CONSEQUENCE)
+        if not any(dict(event.detail) == detail and event.at >= incident.opened_at for event in noted):
+            kept.add_event(con, IncidentEvent(incident.id, now, CONSEQUENCE, WATCH, detail))
 
 
 def owner_of(product: DataProduct | None) -> str:

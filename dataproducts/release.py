@@ -13,6 +13,9 @@ if TYPE_CHECKING:
 ROLLBACK = "rollback"
 """The `kind` of a release that holds what an old one held."""
 
+AUDIT = "audit"
+"""What the ids begin with under which the results of audits are recorded, in the place of a refresh's."""
+
 _EMPTY: Mapping[str, Any] = MappingProxyType({})
 
 

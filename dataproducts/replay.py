@@ -15,6 +15,8 @@ import duckdb
 
 from dataproducts.errors import RefusedError, UsageError, few
 from dataproducts.inputs import siblings_first, transform_inputs
+from dataproducts.meter import metered
+from dataproducts.operations import costs
 from dataproducts.product import TableRef
 from dataproducts.quarantine import aside_rows
 from dataproducts.refresh import ReleaseOutcome, begin, judge_written, refresh_table, release

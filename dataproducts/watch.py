@@ -15,17 +15,18 @@ from dataproducts import alerts, trackers
 from dataproducts.alerts.deliver import PATIENCE, Delivered
 from dataproducts.alerts.send import send as send_one
 from dataproducts.alerts.watchdog import beat
+from dataproducts.causes import fold
 from dataproducts.errors import DataProductError
 from dataproducts.finding import Finding, FindingKind, Recovery, Subject
 from dataproducts.findings import RELEASE, read_findings
-from dataproducts.incidents import Links, record
+from dataproducts.incidents import Links, is_unsubscribed, note_consequences, record
 from dataproducts.operations import bookmark, measurements, move_bookmark
 from dataproducts.operations.incidents import open_about
 from dataproducts.product import Severity
 from dataproducts.slo import evaluate, findings
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from sqlalchemy import Connection
 
@@ -133,8 +134,10 @@ def watch(
         told = [one for one in (*runs, *(found.told for found in measured)) if bookmark(con, one.bookmark) == one.since]
         wrong = [*seen.findings, *(finding for one in told for finding in one.findings)]
         right = [*seen.recoveries, *(recovery for one in told for recovery in one.recoveries)]
-        wrong = _unsaid(con, wrong, products)
-        changes = record(con, wrong, right, products=known, now=now, links=Links(run=directory.run_url))
+        already = [one.about for one in open_about(con, known).values()]
+        own, following = fold(_unsaid(wrong, already, products), already, known)
+        changes = record(con, own, right, products=known, now=now, links=Links(run=directory.run_url))
+        note_consequences(con, following, now=now)
         notices = alerts.queue(con, changes, directory=directory, products=known, now=now)
         for found in measured:
             if found.told in told:
@@ -156,14 +159,20 @@ def watch(
     )
 
 
-def _unsaid(con: Connection, wrong: Sequence[Finding], products: Mapping[str, DataProduct]) -> list[Finding]:
-    """Return `wrong` without what only repeats, from further away, that a product's data is late (`detail.unless`)."""
-    if not any(finding.detail.get("unless") for finding in wrong):
-        return list(wrong)
-    about = [one.about for one in open_about(con, products).values()]
-    about += [finding.subject for finding in wrong if not finding.detail.get("unless")]
+def _unsaid(wrong: Iterable[Finding], already: Iterable[Subject], products: Mapping[str, DataProduct]) -> list[Finding]:
+    """Return `wrong` without what opens no incident: what a product does not want to be told of, and repetitions.
+
+    A finding with `detail.unless` only repeats, from further away, that a product's data is late.
+    """
+    wanted = [one for one in wrong if not _is_ignored(one, products)]
+    about = [*already, *(finding.subject for finding in wanted if not finding.detail.get("unless"))]
     late = {subject.product for subject in about if subject.kind in _LATE and subject.name != RELEASE}
-    return [one for one in wrong if not one.detail.get("unless") or one.subject.product not in late]
+    return [one for one in wanted if not one.detail.get("unless") or one.subject.product not in late]
+
+
+def _is_ignored(finding: Finding, products: Mapping[str, DataProduct]) -> bool:
+    product = products.get(finding.subject.product)
+    return product is not None and is_unsubscribed(product, finding.subject)
 
 
 @dataclass(frozen=True, slots=True)

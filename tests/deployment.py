@@ -306,7 +306,8 @@ class Deployment:
         said: dict[str, str] = {}
         for path in told.get("EnvironmentFile", []):
             lines = Path(path).read_text(encoding="utf-8").splitlines()
-            said |= dict(line.split("=", 1) for line in lines if "=" in line and not line.startswith("#"))
+            pairs = (line.partition("=") for line in lines if "=" in line and not line.startswith("#"))
+            said |= {key: shlex.split(value)[0] for key, _, value in pairs}
         return Unit(
             commands=tuple(tuple(shlex.split(command)) for command in told["ExecStart"]),
             after=tuple(tuple(shlex.split(command)) for command in told.get("ExecStartPost", ())),

@@ -85,7 +85,7 @@ def wave(daemon: Daemon, number: int, *, is_raised: bool = False) -> set[tuple[s
             instance=instance, raise_on_error=False, run_config=QUIET
         )
         assert done.success != is_raised
-    return {("missing" if is_raised else "check", name) for name in names}
+    return {("check", name) for name in names}
 
 
 def refused(daemon: Daemon, **wiring: Any) -> set[tuple[str, str]]:

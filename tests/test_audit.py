@@ -9,14 +9,17 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 import pytest
 
-from dataproducts.audit import AUDIT, audit, audited_rules
+from dataproducts.audit import audit, audited_rules
 from dataproducts.compile import compile_domain
 from dataproducts.compile.audit import audit_job_name
 from dataproducts.compile.describe import release_key, table_key
 from dataproducts.findings import read_findings
+from dataproducts.objective import Indicator, IndicatorKind, Objective
 from dataproducts.operations import Operations
 from dataproducts.plan import plan_product
 from dataproducts.refresh import refresh_product
+from dataproducts.release import AUDIT
+from dataproducts.slo.evaluate import measure
 from dataproducts.warehouse import Warehouse
 from tests.living import make_live
 from tests.shop import build, edit, environment, product
@@ -88,6 +91,23 @@ def test_an_audit_lets_nothing_pass(tmp_path: Path) -> None:
         assert warehouse.ledger.passed([one.key for one in history if one.refresh_id.startswith(AUDIT)])
         rules = {rule.name for rule in product(tmp_path, ORDERS).table("orders").rules}
         assert rules == {one.rule.name for one in audited(tmp_path, MORNING, every=True).verdicts["orders"].results}
+
+
+def test_an_audit_counts_for_objectives(tmp_path: Path) -> None:
+    """On a day without a load the audit is what happened: an event for each rule that it judged."""
+    build(make_live(tmp_path), ORDERS)
+    found = product(tmp_path, ORDERS)
+    objective = Objective("fresh", Indicator(IndicatorKind.VALIDITY, {"table": "orders", "rules": (FRESH,)}), 0.9)
+
+    def counted() -> tuple[float, float]:
+        with Warehouse.open(environment(tmp_path)) as warehouse:
+            (attained,) = measure(found, warehouse.ledger, None, [objective], now=datetime.now(UTC))
+            return attained.own.good, attained.own.total
+
+    assert (1, 1) == counted()
+    audited(tmp_path, MORNING)
+    audited(tmp_path, MORNING + timedelta(days=2))
+    assert (2, 3) == counted()
 
 
 def test_nothing_to_audit(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ import pytest
 from dataproducts.causes import fold
 from dataproducts.finding import Finding, FindingKind, Subject
 from dataproducts.load import load_project
+from dataproducts.objective import Indicator, IndicatorKind, Objective
 from dataproducts.product import Rule, RuleKind, Severity
 from tests.shop import make_shop
 
@@ -23,10 +24,17 @@ def products(tmp_path_factory):
     found = load_project(make_shop(tmp_path_factory.mktemp("shop")))
     assert found.faults == ()
     by_address = {product.address: product for product in found.products}
-    revenue = by_address[REVENUE]
+    orders, revenue = by_address[ORDERS], by_address[REVENUE]
+    checked = (
+        Rule("orders.unique", RuleKind.UNIQUE, ("id",)),
+        Rule("orders.warned", RuleKind.RANGE, ("id",), blocking=False),
+    )
+    validity = Objective("orders.validity", Indicator(IndicatorKind.VALIDITY, {"table": "orders"}), 0.9)
+    tables = tuple(replace(t, rules=(*t.rules, *checked)) if t.name == "orders" else t for t in orders.tables)
+    orders = replace(orders, tables=tables, objectives=(validity,))
     rule = Rule("day.freshness", RuleKind.FRESHNESS, ("day",), {"max_age_s": 60})
     tables = tuple(replace(t, rules=(*t.rules, rule)) if t.name == "revenue" else t for t in revenue.tables)
-    return by_address | {REVENUE: replace(revenue, tables=tables)}
+    return {ORDERS: orders, REVENUE: replace(revenue, tables=tables)}
 
 
 def subject(product: str, kind: str, name: str = "x", table: str = "") -> Subject:
@@ -75,6 +83,15 @@ def test_a_rule_on_freshness_tells_of_lateness(products):
     assert told([failed], products=products) == ([failed], {})
     assert told([failed, later], products=products) == ([later], {failed: later})
     assert told([failed, later, late], products=products) == ([late], {failed: late, later: late})
+
+
+def test_a_rule_that_warns_makes_nothing_late(products):
+    """What forbids nothing explains no lateness; it explains the budget that counts it, and no other."""
+    warned = subject(ORDERS, "check", "orders.warned", "orders")
+    late = subject(ORDERS, "stale", table="orders")
+    counting, other = subject(ORDERS, "burn_rate", "orders.validity"), subject(ORDERS, "budget", "refresh_success")
+    found = told([late], warned, products=products), told([counting, other], warned, products=products)
+    assert found == (([late], {}), ([other], {counting: warned}))
 
 
 def test_what_failed_follows_from_nothing(products):

@@ -26,9 +26,14 @@ SOURCE = "data/orders.csv"
 RESUMED = "dagster/is_resume_retry"
 
 
+PROGRAMS = ("bash", "curl", "flock", "tar")
+
+
 @pytest.fixture
 def host() -> Iterator[Deployment]:
     """Return a host with the project on it, and nothing else yet; its paths are short enough for sockets."""
+    if absent := [name for name in PROGRAMS if not shutil.which(name)]:
+        pytest.skip(f"the guide needs {', '.join(absent)}, which this machine lacks")
     root = Path(tempfile.mkdtemp(prefix="dp-", dir="/tmp"))
     made = Deployment.make(root)
     try:

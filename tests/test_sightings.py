@@ -150,8 +150,8 @@ def test_checks_of_ones_own(either: Place) -> None:
     either.tick()
     assert [
         (*customers, "check", "looked_at", "warning"),
-        (*customers, "missing", "raises", "error"),
-        (*customers, "missing", "says_nothing", "error"),
+        (*customers, "check", "raises", "error"),
+        (*customers, "check", "says_nothing", "error"),
     ] == either.incidents()
     assert ["opened"] * 3 == [one.kind for one in either.notices()]
     assert not any("secret" in one.body for one in either.notices())
@@ -204,6 +204,16 @@ def test_what_the_ledger_tells_dagster_does_not_tell_again(here: Place) -> None:
     here.tick()
     assert [] == here.incidents()
     assert ["opened", "recovered"] == [one.kind for one in here.notices()]
+
+
+def test_a_release_that_waits_for_the_rest_of_a_backfill(here: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A run that leaves the release to a later one gives no result of its check, and nothing is wrong with that."""
+    here.tick()
+    with monkeypatch.context() as patched:
+        patched.setattr("dataproducts.compile.assets.is_last_of_backfill", lambda _context: False)
+        assert here.run(job_name(ORDERS), tags=DAYS).success
+    here.tick()
+    assert [] == here.incidents()
 
 
 def test_a_run_that_could_not_begin(here: Place) -> None:

@@ -134,8 +134,8 @@ def test_a_refused_refresh_does_not_turn_anything_green(story: Story) -> None:
     fresh, valid, success = story.attained(FRESH, VALID, SUCCESS, at=january(7, 12))
     assert [(), Tally(5 * 24 + 6 - 23, 5 * 24 + 6)] == [fresh.breaches, fresh.own]
     assert [Tally(5, 6), Tally(5, 6)] == [valid.own, success.own]
-    # One bad event of six spends 1/6 of 0.1 or of 0.05.
-    assert [pytest.approx(1 - (1 / 6) / 0.05), pytest.approx(1 - (1 / 6) / 0.1)] == [
+    # One bad event of the 32 that 28 days will have, as six came in 5.25 days, spends 1/32 of 0.05 or of 0.1.
+    assert [pytest.approx(1 - (1 / 32) / 0.05), pytest.approx(1 - (1 / 32) / 0.1)] == [
         valid.budget_left,
         success.budget_left,
     ]
@@ -375,33 +375,33 @@ def test_incidents_count_by_their_episodes(story: Story) -> None:
 
 
 def test_what_is_wrong_is_found_and_taken_back(story: Story) -> None:
-    """A refused load brings a stale table and spent budgets; the good load after it takes back the first."""
+    """A refused load brings a stale table and a budget that burns; the good load after it takes back the first."""
     story.daily(2, 5)
     assert not story.load(january(6), 5, bad=BAD)
     lax = replace(SUCCESS, name="lax", target=0.75)
     wrong, right = findings(story.attained(FRESH, VALID, SUCCESS, lax, at=january(6, 12)))
     assert {
         ("stale", "freshness", "orders", january(6, 7)),
-        ("budget", "validity", "", january(6)),
-        ("budget", "refresh_success", "", january(6)),
+        ("burn_rate", "validity", "", january(6)),
     } == {(one.subject.kind, one.subject.name, one.subject.table, one.failed_at) for one in wrong}
-    # Five hours of 102 are within the 5 % of freshness, and one load of five within the 25 %.
-    kept = {(kind, name) for kind in ("budget", "burn_rate") for name in ("freshness", "lax")}
-    # Success has spent its budget, and still burns too slowly over two days for an alarm: 1 of 2, 5 times, of 7.2.
-    assert {*kept, ("burn_rate", "refresh_success")} == {(one.subject.kind, one.subject.name) for one in right}
+    # Over two days 1 of 2 loads is bad: 10 times what validity allows, 5 times what success does, of 7.2.
+    kept = {(kind, name) for kind in ("budget", "burn_rate") for name in ("freshness", "lax", "refresh_success")}
+    assert {*kept, ("budget", "validity")} == {(one.subject.kind, one.subject.name) for one in right}
     assert story.load(january(7), 5, 6)
     wrong, right = findings(story.attained(FRESH, at=january(7, 12)))
-    assert {("stale", "freshness")} == {(one.subject.kind, one.subject.name) for one in right}
+    assert {("stale", "freshness"), ("budget", "freshness")} == {(one.subject.kind, one.subject.name) for one in right}
 
 
 def test_an_alarm_rings_before_the_budget_is_spent(story: Story) -> None:
-    """Nine good loads and one refused leave a sixth of a budget of 12 %: at that pace it will not last a fortnight."""
+    """One load in ten refused takes half of a fortnight's budget of 12 %: at that pace it will not last."""
     story.daily(2, 10)
     assert not story.load(january(11, 6), 10, bad={37: "38,2,2024-01-10,-1"})
     wanted = replace(SUCCESS, target=0.88, window=Window(14))
     found = story.one(wanted, january(11, 7))
-    # 1 of 10 is bad: 0.1 / 0.12 is spent. Over the last two days 1 of 2, over the last one 1 of 1.
-    assert (pytest.approx(1 / 6), "burning") == (found.budget_left, found.state)
+    # Ten loads came in nine days and an hour, so that a fortnight will have 15.5: 1 of them is bad, 12 % may be.
+    expected = 10 * 14 / (9 + 1 / 24)
+    # Over the last two days 1 of 2 is bad, over the last one 1 of 1.
+    assert (pytest.approx(1 - 1 / expected / 0.12), "burning") == (found.budget_left, found.state)
     fast = found.burns[0]
     assert (pytest.approx(0.5 / 0.12), pytest.approx(1 / 0.12)) == (fast.long, fast.short)
     assert (timedelta(days=2), pytest.approx(14.4 / 28 * 14 / 2)) == (fast.alarm.long, fast.alarm.threshold)

@@ -22,7 +22,7 @@ MODULES = {
 # From the ground up: a module or package may import from its own floor, if the test for cycles allows it, and below.
 FLOORS = [
     ["errors"],
-    ["sql", "database"],
+    ["sql", "database", "markup"],
     ["product", "objective", "verdict", "release", "finding", "partitions", "revision", "trial"],
     ["directory"],
     ["environment", "standing"],

@@ -370,6 +370,14 @@ def test_python_gets_and_returns_any_frame(con, form):
     assert con.execute("SELECT count(*) FROM duckdb_views() WHERE NOT internal").fetchall() == [(0,)]
 
 
+@pytest.mark.parametrize("form", sorted(PYTHON))
+def test_python_after_a_result_that_was_read_in_part(con, form):
+    """What was asked of the connection before, and not fetched to its end, is not in the way of a frame."""
+    assert con.execute("FROM range(3)").fetchone() == (0,)
+    relation = stage(con, table(python(PYTHON[form]), line="BIGINT", amount="DECIMAL(18,2)"), INPUTS, staged="made")
+    assert con.execute(f"SELECT count(*) FROM {relation}").fetchall() == [(2,)]
+
+
 def test_python_gets_the_bounds(con):
     """The bounds of the partition come as dates to the parameters of their names."""
     text = """

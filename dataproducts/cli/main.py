@@ -26,6 +26,7 @@ from dataproducts.cli import (
     quarantine,
     reports,
     slo,
+    status,
     watch,
 )
 from dataproducts.errors import DataProductError, DeclarationError, StoreError, UsageError
@@ -79,6 +80,7 @@ for command in (
     *produce.COMMANDS,
     *reports.COMMANDS,
     *history.COMMANDS,
+    *status.COMMANDS,
     *slo.COMMANDS,
     *lifecycle.COMMANDS,
     *incidents.COMMANDS,

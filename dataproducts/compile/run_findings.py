@@ -35,6 +35,7 @@ _READ = {
     dg.DagsterEventType.ASSET_CHECK_EVALUATION_PLANNED,
     dg.DagsterEventType.ASSET_CHECK_EVALUATION,
     dg.DagsterEventType.STEP_FAILURE,
+    dg.DagsterEventType.STEP_SKIPPED,
     dg.DagsterEventType.RUN_FAILURE,
     dg.DagsterEventType.RUN_START,
 }
@@ -50,12 +51,18 @@ class _Log:
     steps: dict[str, list[dg.AssetKey | dg.AssetCheckKey]] = field(default_factory=dict)
     evaluated: dict[dg.AssetCheckKey, Any] = field(default_factory=dict)
     failed: dict[str, Any] = field(default_factory=dict)
+    skipped: set[str] = field(default_factory=set)
     reason: str = ""
     has_started: bool = False
 
     @property
     def planned(self) -> list[dg.AssetKey | dg.AssetCheckKey]:
         return [key for keys in self.steps.values() for key in keys]
+
+    def was_due(self, step: str, *, is_success: bool) -> bool:
+        """Whether `step` had to give its results: steps behind one that failed, or that were skipped, had not."""
+        of_checks = all(isinstance(key, dg.AssetCheckKey) for key in self.steps[step])
+        return step not in self.skipped and (is_success or (step in self.failed and of_checks))
 
     @property
     def failed_by_checks(self) -> bool:
@@ -121,6 +128,8 @@ class RunFindings:
                     log.evaluated[found.asset_check_key] = found
                 case dg.DagsterEventType.STEP_FAILURE:
                     log.failed[event.step_key or ""] = event.event_specific_data
+                case dg.DagsterEventType.STEP_SKIPPED:
+                    log.skipped.add(event.step_key or "")
                 case dg.DagsterEventType.RUN_START:
                     log.has_started = True
                 case _:
@@ -130,60 +139,41 @@ class RunFindings:
     # Checks
 
     def _checks(self, address: str, run: dg.DagsterRun, log: _Log, at: datetime) -> Iterator[Finding | Recovery]:
-        """Yield the checks that were planned and never came, and what those found that are no rules of the product."""
+        """Yield the checks that were planned and never came, and those that failed; of rules the ledger tells."""
         product = self._products[address]
         rules = {(table.name, rule.name) for table in product.tables for rule in table.rules}
         path = product_path(address)
         for step, keys in log.steps.items():
-            # In a run that failed, checks of steps behind the failed one were not to come.
-            was_due = run.is_success or (step in log.failed and all(isinstance(key, dg.AssetCheckKey) for key in keys))
             for key in keys:
                 if not isinstance(key, dg.AssetCheckKey) or list(key.asset_key.path[:2]) != path:
                     continue
                 table = "" if key.asset_key.path[2:] == [RELEASE] else "/".join(key.asset_key.path[2:])
-                yield from self._came(address, key, table, run, log, at, was_due=was_due)
-                is_ours = (table, key.name) in rules or key.name == ACROSS_TABLES
-                if key in log.evaluated and not is_ours:
-                    yield self._found(address, key, table, run, log.evaluated[key], at)
-
-    def _came(
-        self,
-        address: str,
-        key: dg.AssetCheckKey,
-        table: str,
-        run: dg.DagsterRun,
-        log: _Log,
-        at: datetime,
-        *,
-        was_due: bool,
-    ) -> Iterator[Finding | Recovery]:
-        subject = Subject(address, FindingKind.MISSING, key.name, table)
-        if key in log.evaluated:
-            yield Recovery(subject, at, _order(run))
-        elif was_due:
-            title = f"{address}{f'.{table}' if table else ''}: check {key.name} gave no result"
-            message = "the check was to run and gave no result: it raised, or said nothing"
-            yield Finding(subject, title, Severity.ERROR, _began(self._instance, run, at), at, _detail(run, message))
+                if (table, key.name) in rules or key.name == ACROSS_TABLES:
+                    continue
+                about = Subject(address, FindingKind.CHECK, key.name, table)
+                if key in log.evaluated:
+                    yield self._found(about, run, log.evaluated[key], at)
+                elif log.was_due(step, is_success=run.is_success):
+                    title = f"{_where(about)}: check {key.name} gave no result"
+                    message = "the check was to run and gave no result: it raised, or said nothing"
+                    yield Finding(about, title, Severity.ERROR, self._began(run, at), at, _detail(run, message))
 
     @staticmethod
-    def _found(
-        address: str, key: dg.AssetCheckKey, table: str, run: dg.DagsterRun, evaluation: Any, at: datetime
-    ) -> Finding | Recovery:
-        subject = Subject(address, FindingKind.CHECK, key.name, table)
+    def _found(about: Subject, run: dg.DagsterRun, evaluation: Any, at: datetime) -> Finding | Recovery:
         if evaluation.passed:
-            return Recovery(subject, at, _order(run))
-        title = f"{address}{f'.{table}' if table else ''}: check {key.name} failed"
+            return Recovery(about, at, _by(run))
         message = "the check failed; its run shows what it found"
-        return Finding(subject, title, _SEVERITIES[evaluation.severity], at, at, _detail(run, message))
+        severity = _SEVERITIES[evaluation.severity]
+        return Finding(about, f"{_where(about)}: check {about.name} failed", severity, at, at, _detail(run, message))
 
     # Runs
 
     def _audit(self, address: str, run: dg.DagsterRun, log: _Log, at: datetime) -> Iterator[Finding | Recovery]:
         subject = Subject(address, FindingKind.PIPELINE, AUDIT)
         if run.is_success:
-            yield Recovery(subject, at, _order(run))
+            yield Recovery(subject, at, _by(run))
             return
-        began = _began(self._instance, run, at)
+        began = self._began(run, at)
         message, severity = _reason(run, log)
         yield Finding(subject, f"{address}: its audit did not end well", severity, began, at, _detail(run, message))
 
@@ -191,8 +181,12 @@ class RunFindings:
         message, severity = _reason(run, log)
         what = "was cancelled" if _is_cancelled(run) else "failed" if log.has_started else "never started"
         detail = _detail(run, message) | {"origin": "refresh"}  # the next release closes it
-        began = _began(self._instance, run, at)
+        began = self._began(run, at)
         return Finding(pipeline_subject(address), f"{address}: a run {what}", severity, began, at, detail)
+
+    def _began(self, run: dg.DagsterRun, at: datetime) -> datetime:
+        record = self._instance.get_run_record_by_id(run.run_id)
+        return min(record.create_timestamp, at) if record else at
 
     def _is_recorded(self, address: str, run: dg.DagsterRun) -> bool:
         """Whether the ledger knows of a refresh by this run: then it says what became of it."""
@@ -223,14 +217,13 @@ def _is_cancelled(run: dg.DagsterRun) -> bool:
     return run.status is dg.DagsterRunStatus.CANCELED
 
 
-def _began(instance: dg.DagsterInstance, run: dg.DagsterRun, at: datetime) -> datetime:
-    record = instance.get_run_record_by_id(run.run_id)
-    return min(record.create_timestamp, at) if record else at
+def _where(about: Subject) -> str:
+    return f"{about.product}.{about.table}" if about.table else about.product
 
 
 def _detail(run: dg.DagsterRun, message: str) -> dict[str, Any]:
     return {"message": message, "run_id": run.run_id, "sighting": f"run {run.run_id}", "origin": ORIGIN}
 
 
-def _order(run: dg.DagsterRun) -> dict[str, Any]:
+def _by(run: dg.DagsterRun) -> dict[str, Any]:
     return {"run_id": run.run_id, "reason": "a later run was good"}

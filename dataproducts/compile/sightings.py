@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 from dagster._core.definitions.freshness import FreshnessState
+from dagster._core.execution.backfill import BulkActionStatus
 from dagster._core.storage.tags import ROOT_RUN_ID_TAG
 
 from dataproducts.compile.describe import release_key
@@ -151,8 +152,9 @@ def is_alive(instance: dg.DagsterInstance, refresh: Refresh, now: datetime) -> b
     A run that ended well and released nothing (one table, made by hand) killed nothing: it counts as going on.
     """
     backfill = instance.get_backfill(refresh.id)
-    if backfill is not None and not backfill.status.value.startswith(("COMPLETED", "FAILED", "CANCELED")):
-        return True
+    if backfill is not None:
+        is_over = backfill.status.value.startswith(("COMPLETED", "FAILED", "CANCELED"))
+        return not is_over or backfill.status is BulkActionStatus.COMPLETED_SUCCESS
     if not refresh.run_id:
         return None
     resumed = instance.get_runs(dg.RunsFilter(tags={ROOT_RUN_ID_TAG: refresh.run_id}))

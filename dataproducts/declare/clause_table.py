@@ -231,7 +231,7 @@ D | text | shown with incidents | slo.objectives[].runbook
 E | part | the default is not measured; it must exist | slo.defaults.drop[].{name,reason}
 E | part | such findings open no incident | slo.incidents.ignore[].{kind,name,table,reason}
 D | text | shown with incidents; the rule must exist | slo.runbooks[].{table,rule,url}
-M | part | of the data-health score | slo.health.weights.{quality,architecture,governance,incidents}
+M | part | of the data-health score | slo.health.weights.{quality,architecture,governance,incidents,freshness,lifecycle}
 E | promise | the unit test of the transform | tests
 E | part | of a unit test | tests[].{table,name,given,partition,expect,ordered,columns}
 """

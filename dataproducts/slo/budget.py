@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 
 _DIGITS = 12  # targets are written in decimals, so that 1 - 0.99 is to be 0.01
@@ -15,14 +15,18 @@ _FAST, _SLOW = 14.4 / 28, 6 * 3 / 28
 
 @dataclass(frozen=True, slots=True)
 class Tally:
-    """How many of `total` events, or how much of `total` time, were `good`."""
+    """How many of `total` events, or how much of `total` time, were `good`.
+
+    `expected` is what the total will be when the whole window is over, as far as one can tell; 0 where it is over.
+    """
 
     good: float = 0.0
     total: float = 0.0
+    expected: float = field(default=0.0, compare=False)
 
     def __add__(self, other: Tally) -> Tally:
         """Return both together."""
-        return Tally(self.good + other.good, self.total + other.total)
+        return Tally(self.good + other.good, self.total + other.total, self.expected + other.expected)
 
     @property
     def bad(self) -> float:
@@ -36,15 +40,18 @@ class Tally:
 
 
 def allowed(tally: Tally, target: float) -> float:
-    """Return how much of what was counted may be bad."""
-    return tally.total * round(1 - target, _DIGITS)
+    """Return how much may be bad over the whole window, of which only a part may have been counted yet.
+
+    A product on its second day has the budget of its four weeks: one bad night of two has not spent it.
+    """
+    return max(tally.total, tally.expected) * round(1 - target, _DIGITS)
 
 
 def budget_left(tally: Tally, target: float) -> float | None:
     """Return the share of the error budget that is left: 1 is all of it, 0 none, below 0 is overspent.
 
-    It is 1 - (1 - attainment) / (1 - target). With a target of 1 there is no budget to begin with: 1 while nothing is
-    bad, 0 from the first bad event on. None where nothing was to be counted.
+    Once the window is full it is 1 - (1 - attainment) / (1 - target). With a target of 1 there is no budget to begin
+    with: 1 while nothing is bad, 0 from the first bad event on. None where nothing was to be counted.
     """
     if tally.total <= 0:
         return None
@@ -62,7 +69,7 @@ def burn_rate(tally: Tally, target: float) -> float | None:
         return None
     if target >= 1:
         return math.inf if tally.bad > 0 else 0.0
-    return round(tally.bad / allowed(tally, target), _DIGITS)
+    return round(tally.bad / tally.total / round(1 - target, _DIGITS), _DIGITS)
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 WINDOWS = (7, 28, 90)
 """Days over which every objective is shown, beside its own window."""
+
+_MOMENT = timedelta(minutes=1)
 
 KEPT, BURNING, SPENT, UNMEASURED = "kept", "burning", "spent", "unmeasured"
 """States of an objective, as `Attained.state` says."""
@@ -174,13 +176,21 @@ def _attained(facts: Facts, objective: Objective) -> Attained:
         )
         for alarm in rung
     )
+
+    def whole(since: datetime, window: timedelta) -> Tally:
+        """Return what was counted since a moment, and what is to be expected once the window is over."""
+        counted = found.tally(since, now)
+        # Where nobody knows since when anything was owed, all of the window has been counted.
+        took = max(now - max(since, facts.origin or since), found.interval(since, now), _MOMENT)
+        return replace(counted, expected=counted.total * max(window / took, 1)) if not found.standing else counted
+
     ringing = [burn.alarm for burn in burns if burn.rings]
     return Attained(
         product=facts.product.address,
         objective=objective,
         at=now,
-        own=found.tally(start, now),
-        over=MappingProxyType({days: found.tally(now - timedelta(days=days), now) for days in WINDOWS}),
+        own=whole(start, length),
+        over=MappingProxyType({d: whole(now - timedelta(days=d), timedelta(days=d)) for d in WINDOWS}),
         burns=burns,
         breaches=found.breaches,
         watched=found.watched,

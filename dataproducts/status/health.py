@@ -220,5 +220,13 @@ def _lifecycle(product: DataProduct, standing: Standing, overdue: Sequence[str])
     )
     parts = [{"claim": claim, "holds": holds, "message": message} for claim, holds, message in claims]
     held = sum(holds for _, holds, _ in claims)
-    failing = ", ".join(f"not {claim}" for claim, holds, _ in claims if not holds)
-    return LIFECYCLE, BEST * held / len(claims), failing or "owned, active, reviewed", parts
+    lacking = ", ".join(_LACKS[claim] for claim, holds, _ in claims if not holds)
+    return LIFECYCLE, BEST * held / len(claims), lacking or "owned, active, reviewed", parts
+
+
+_LACKS = {
+    "owned": "nobody answers for it",
+    "active": "not active",
+    "agreed": "file and record disagree",
+    "reviewed": "a review or retirement is overdue",
+}
