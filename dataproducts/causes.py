@@ -6,21 +6,26 @@ It must not know how findings are made, or what becomes of them.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from dataproducts.finding import FindingKind
 from dataproducts.impact import impact
+from dataproducts.objective import Spent
 from dataproducts.product import RuleKind, TableRef
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Set as AbstractSet
+    from datetime import datetime
 
     from dataproducts.finding import Finding, Subject
     from dataproducts.product import DataProduct, Rule
 
 _LATE = frozenset({FindingKind.STALE, FindingKind.MISSING})
-_SPENT = frozenset({FindingKind.BURN_RATE, FindingKind.BUDGET})
+SPENT = frozenset({FindingKind.BURN_RATE, FindingKind.BUDGET})
 _FAULTS = frozenset({FindingKind.SOURCE, FindingKind.REFUSED, FindingKind.CHECK, FindingKind.PIPELINE})
+_SLACK = timedelta(hours=1)  # what is bad is dated by a refresh, a little before what is wrong with it was found
 _TIMELY = frozenset({RuleKind.FRESHNESS, RuleKind.DEADLINE})
 
 
@@ -32,25 +37,44 @@ class Consequence:
     cause: Subject
 
 
+@dataclass(frozen=True, slots=True)
+class Episode:
+    """A time that something was wrong, and is over."""
+
+    subject: Subject
+    failed_at: datetime
+    resolved_at: datetime
+
+
 def fold(
-    findings: Sequence[Finding], open_subjects: Iterable[Subject], products: Mapping[str, DataProduct]
+    findings: Sequence[Finding],
+    open_subjects: Iterable[Subject],
+    products: Mapping[str, DataProduct],
+    *,
+    past: Iterable[Episode] = (),
 ) -> tuple[tuple[Finding, ...], tuple[Consequence, ...]]:
     """Part `findings` into those that stand for themselves and those that follow from something else.
 
     - Lateness follows from what keeps a table from being published, and from lateness further upstream, wherever the
       late table is made from the broken one.
     - That a rule on freshness failed is a sign of lateness, and follows from whatever explains that.
-    - A budget that burns follows from lateness, from what forbids publication, and from a rule that it counts.
+    - A budget that burns follows from lateness, from what forbids publication, and from a rule that it counts: from
+      what is wrong now, and from the episode of `past` in which fell what was bad last. Windows look back for weeks,
+      and would tell of each fault a second time when it is over.
 
+    A spent budget that changes what runs, by a freeze or a demotion, is a fact of its own and follows from nothing.
     Nothing else follows from anything: a rule that fails has failed, and one that only warns makes nothing late.
     `open_subjects` are those of open incidents; what is one of them goes on being an incident, whatever else is found.
     """
     known = frozenset(open_subjects)
-    causes = _Causes.among(known.union(one.subject for one in findings), products)
+    episodes = list(past)
+    every = known.union((one.subject for one in findings), (one.subject for one in episodes))
+    causes = _Causes.among(every, products)
     own: list[Finding] = []
     following: list[Consequence] = []
     for one in findings:
-        first = None if one.subject in known else causes.first_of(one.subject)
+        over = {e.subject for e in episodes if e.failed_at - _SLACK <= one.failed_at <= e.resolved_at}
+        first = None if one.subject in known else causes.first_of(one, {*known, *over, *(f.subject for f in findings)})
         if first is None:
             own.append(one)
         else:
@@ -84,15 +108,18 @@ class _Causes:
             reach={one: frozenset(impact(products, one.product, one.table).tables) for one in subjects},
         )
 
-    def first_of(self, subject: Subject) -> Subject | None:
-        """Return what explains `subject`, the furthest upstream of several; None if nothing does."""
-        if subject.kind in _SPENT:
-            wanted = self.faults | self.late | {one for one in self.warnings if self._counts(subject, one)}
+    def first_of(self, finding: Finding, wrong: AbstractSet[Subject]) -> Subject | None:
+        """Return what of `wrong` explains `finding`, the furthest upstream of several; None if nothing does."""
+        subject = finding.subject
+        if subject.kind in SPENT:
+            acts = finding.detail.get("on_spent", Spent.WARN) != Spent.WARN
+            told = self.faults | self.late | {one for one in self.warnings if self._counts(subject, one)}
+            wanted = frozenset() if acts else told
         elif subject in self.timely or subject.kind in _LATE:
             wanted = self.faults | {one for one in self.late | self.timely if self._explains(one, subject)}
         else:
             return None
-        found = [one for one in wanted if one != subject and self._touches(one, subject)]
+        found = [one for one in wanted & wrong if one != subject and self._touches(one, subject)]
         # What is furthest upstream reaches furthest.
         return max(found, key=lambda one: (len(self.reach[one]), one in self.faults, one.table, one.name), default=None)
 

@@ -212,12 +212,12 @@ _CONTEXT = {"tables", "downstream", "consumers", "metrics", "runbook"}
 
 
 def note_consequences(con: Connection, following: Iterable[Consequence], *, now: datetime) -> None:
-    """Note in the timeline of each open incident what follows from it, once an episode."""
+    """Note in the timeline of each incident what follows from it, or from its last episode, once an episode."""
     told = list(following)
     open_now = kept.by_fingerprint(con, (one.cause.fingerprint for one in told))
     for one in told:
         incident = open_now.get(one.cause.fingerprint)
-        if incident is None or not incident.is_open:
+        if incident is None:
             continue
         subject = one.finding.subject
         detail = {"product": subject.product, "table": subject.table, "kind": str(subject.kind), "name": subject.name}

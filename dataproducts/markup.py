@@ -1,4 +1,4 @@
-"""The frame of a page of HTML that stands alone: no script, nothing loaded, light and dark, prints; it must not fill it."""
+"""The frame of a page of HTML that stands alone, without scripts, in light and dark; it must not know what it says."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ td.n, th.n { text-align: right; white-space: nowrap; } td.v { max-width: 170px; 
 .notes ul { margin: 2px 0; padding-left: 18px; } .notes li { overflow-wrap: anywhere; }
 .card { background: var(--card); border: 1px solid var(--line); border-radius: 8px; padding: 14px 18px;
   margin: 12px 0; }
-.head { display: flex; flex-wrap: wrap; gap: 4px 12px; align-items: baseline; }
+.nw { white-space: nowrap; } .head { display: flex; flex-wrap: wrap; gap: 4px 12px; align-items: baseline; }
 .tag { font-size: 12px; border: 1px solid var(--line); border-radius: 10px; padding: 1px 9px; color: var(--soft); }
 .tag.lock { border-color: var(--null); color: var(--null); } .tag.key { border-color: var(--bar); color: var(--bar); }
 dl { display: grid; grid-template-columns: repeat(auto-fill, minmax(120px, 1fr)); gap: 6px 16px; margin: 10px 0 0; }
@@ -53,14 +53,21 @@ def page(title: str, parts: Iterable[str], *, style: str = "") -> str:
 
 
 def table(headings: Sequence[str], rows: Iterable[Sequence[str]], *, right: Sequence[int] = ()) -> str:
-    """Return a table of cells that are HTML already; `right` are the columns with numbers. Empty without rows."""
-    kinds = ["n" if at in right else "" for at in range(len(headings))]
-    head = "".join(f'<th class="{kind}">{name}</th>' for kind, name in zip(kinds, headings, strict=True))
-    lines = [
-        "".join(f'<td class="{kind}">{cell}</td>' for kind, cell in zip(kinds, row, strict=True)) for row in rows
-    ]
-    body = "".join(f"<tr>{line}</tr>" for line in lines)
+    """Return a table of cells that are HTML already; `right` are the columns with numbers.
+
+    A column without anything in it is left out; without rows there is no table.
+    """
+    lines = list(rows)
+    shown = [at for at in range(len(headings)) if any(row[at] for row in lines)]
+    kinds = {at: ' class="n"' if at in right else "" for at in shown}
+    head = "".join(f"<th{kinds[at]}>{headings[at]}</th>" for at in shown)
+    body = "".join(f"<tr>{''.join(f'<td{kinds[at]}>{row[at]}</td>' for at in shown)}</tr>" for row in lines)
     return f'<div class="scroll"><table><tr>{head}</tr>{body}</table></div>' if lines else ""
+
+
+def whole(text: str) -> str:
+    """Return text that is not broken into lines."""
+    return f'<span class="nw">{escape(text)}</span>'
 
 
 def tag(text: str, kind: str = "") -> str:

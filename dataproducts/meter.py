@@ -7,7 +7,7 @@ import time
 from collections import Counter
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from dataproducts.errors import DataProductError, RefusedError
 from dataproducts.operations import Operations, costs
@@ -51,7 +51,8 @@ def metered(warehouse: Warehouse, refresh: Refresh, table: str = RELEASE) -> Ite
 
     Costs gather in memory and are kept when the refresh ends, in one short transaction. Keeping them never fails a
     refresh: where the operations database cannot be used, what it cost is not known. The parts of a refresh that other
-    processes work on, as those of a backfill may, are kept by those that end it.
+    processes work on, as those of a backfill may, are kept by those that end it. Those of a replay
+    are marked (`costs.REPLAYED`), and `slo/facts.py` leaves their seconds out: they are not those of the day replayed.
     """
     spending, begun, worked = Spending(), time.perf_counter(), _worked()
     try:
@@ -63,7 +64,7 @@ def metered(warehouse: Warehouse, refresh: Refresh, table: str = RELEASE) -> Ite
         account = warehouse.accounts.setdefault((refresh.id, refresh.product), Account())
         figures = {"rows": spending.rows, "bytes": spending.bytes}
         seconds = {"wall_s": time.perf_counter() - begun, "cpu_s": _worked() - worked}
-        account.tables.setdefault(table, Counter()).update(figures | seconds)  # type: ignore[arg-type]
+        account.tables.setdefault(table, Counter()).update(figures | seconds)
         # What is still written after a refusal belongs to a refresh that has ended.
         account.outcome = spending.outcome or account.outcome
         if account.outcome:
@@ -79,6 +80,11 @@ def _worked() -> float:
 def _keep(warehouse: Warehouse, refresh: Refresh, account: Account) -> None:
     tables, account.tables = account.tables, {}
     total = sum(tables.values(), Counter[str]())
+    detail: dict[str, Any] = {
+        "tables": {name: dict(found) for name, found in tables.items() if name != RELEASE},
+        # The seconds of today say nothing of the day that is replayed: objectives leave them out.
+        **({costs.REPLAYED: True} if warehouse.is_replay else {}),
+    }
     cost = costs.RefreshCost(
         refresh_id=refresh.id,
         product=refresh.product,
@@ -88,7 +94,7 @@ def _keep(warehouse: Warehouse, refresh: Refresh, account: Account) -> None:
         cpu_s=float(total["cpu_s"]),
         rows=total["rows"],
         bytes=total["bytes"],
-        detail={"tables": {name: dict(found) for name, found in tables.items() if name != RELEASE}},
+        detail=detail,
     )
     if account.outcome == costs.RELEASED:
         warehouse.accounts.pop((refresh.id, refresh.product), None)

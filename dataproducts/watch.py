@@ -15,15 +15,16 @@ from dataproducts import alerts, trackers
 from dataproducts.alerts.deliver import PATIENCE, Delivered
 from dataproducts.alerts.send import send as send_one
 from dataproducts.alerts.watchdog import beat
-from dataproducts.causes import fold
+from dataproducts.causes import SPENT, Episode, fold
 from dataproducts.errors import DataProductError
 from dataproducts.finding import Finding, FindingKind, Recovery, Subject
 from dataproducts.findings import RELEASE, read_findings
 from dataproducts.incidents import Links, is_unsubscribed, note_consequences, record
 from dataproducts.operations import bookmark, measurements, move_bookmark
-from dataproducts.operations.incidents import open_about
+from dataproducts.operations.incidents import open_about, settled
 from dataproducts.product import Severity
 from dataproducts.slo import evaluate, findings
+from dataproducts.status.health import record_health
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -135,13 +136,17 @@ def watch(
         wrong = [*seen.findings, *(finding for one in told for finding in one.findings)]
         right = [*seen.recoveries, *(recovery for one in told for recovery in one.recoveries)]
         already = [one.about for one in open_about(con, known).values()]
-        own, following = fold(_unsaid(wrong, already, products), already, known)
+        past = _past(con, wrong, known)
+        own, following = fold(_unsaid(wrong, already, products), already, known, past=past)
         changes = record(con, own, right, products=known, now=now, links=Links(run=directory.run_url))
         note_consequences(con, following, now=now)
         notices = alerts.queue(con, changes, directory=directory, products=known, now=now)
         for found in measured:
             if found.told in told:
                 measurements.record(con, evaluate.measurements(found.attained))
+            if found.told in told and found.attained:
+                product, production = products[found.product], warehouse.environment.is_production
+                record_health(con, product, found.attained, production=production, now=now)
         for one in told:
             move_bookmark(con, one.bookmark, one.until, now=now)
         if by.name and not warehouse.is_replay:
@@ -168,6 +173,12 @@ def _unsaid(wrong: Iterable[Finding], already: Iterable[Subject], products: Mapp
     about = [*already, *(finding.subject for finding in wanted if not finding.detail.get("unless"))]
     late = {subject.product for subject in about if subject.kind in _LATE and subject.name != RELEASE}
     return [one for one in wanted if not one.detail.get("unless") or one.subject.product not in late]
+
+
+def _past(con: Connection, wrong: Sequence[Finding], known: Mapping[str, DataProduct]) -> list[Episode]:
+    """What was wrong, and is over, since the first moment that a budget still counts as its last bad one."""
+    spent = [one.failed_at for one in wrong if one.subject.kind in SPENT]
+    return [Episode(*one) for one in settled(con, known, min(spent))] if spent else []
 
 
 def _is_ignored(finding: Finding, products: Mapping[str, DataProduct]) -> bool:

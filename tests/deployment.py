@@ -380,6 +380,15 @@ class Deployment:
         """Return one run, as `runs` does."""
         return next(run for run in self.runs() if run["runId"] == run_id)
 
+    def launch(self, domain: str, job: str) -> str:
+        """Start a run as the user interface does, and return its id; empty if the domain is not loaded yet."""
+        where = f'repositoryLocationName:"{domain}",repositoryName:"__repository__",jobName:"{job}"'
+        told = self.ask(
+            f'mutation{{launchRun(executionParams:{{selector:{{{where}}},mode:"default"}})'
+            "{... on LaunchRunSuccess{run{runId}}}}"
+        )
+        return str(told["launchRun"].get("run", {}).get("runId", ""))
+
     # What the ledger and its readers tell
 
     def head(self, product: str) -> int:

@@ -42,6 +42,7 @@ RUNNABLE = [
     "rules",
     "slo",
     "sources",
+    "status",
     "storage",
     "testing",
     "tutorial",

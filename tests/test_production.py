@@ -65,6 +65,8 @@ def kill_in_the_middle(host: Deployment) -> str:
     before = host.head(ORDERS)
     (run,) = [run for run in host.runs() if run["status"] == "STARTED"]
     assert "shop__orders__schedule" == run["tags"]["dagster/schedule_name"]
+    pools = host.ask("{instance{concurrencyLimits{concurrencyKey slotCount}}}")["instance"]["concurrencyLimits"]
+    assert [{"concurrencyKey": "shop__orders", "slotCount": 1}] == pools
     host.kill()
     (host.project / HOLD).unlink()
     assert before == host.head(ORDERS)
@@ -98,7 +100,9 @@ def lose_and_restore(host: Deployment, before: int) -> None:
     assert [(2, 21.5)] == host.served(ORDERS, "SELECT count(*), sum(amount) FROM published.orders")
     with (host.project / SOURCE).open("a", encoding="utf-8") as source:
         source.write("3,8.50\n")
-    until("the next tick is released", lambda: host.served(ORDERS, "FROM published.orders LIMIT 3 OFFSET 2"))
+    run = until("a run can be started", lambda: host.launch("shop", "shop__orders"))
+    until("it is released", lambda: run in host.refreshes(ORDERS), said=host.said)
+    until("it is served", lambda: host.run(run)["status"] == "SUCCESS", said=host.said)
     assert [(3, 30.0)] == host.served(ORDERS, "SELECT count(*), sum(amount) FROM published.orders")
     assert "every file is what was released" in host.type_in("dataproducts verify")
 

@@ -134,8 +134,8 @@ def test_a_refused_refresh_does_not_turn_anything_green(story: Story) -> None:
     fresh, valid, success = story.attained(FRESH, VALID, SUCCESS, at=january(7, 12))
     assert [(), Tally(5 * 24 + 6 - 23, 5 * 24 + 6)] == [fresh.breaches, fresh.own]
     assert [Tally(5, 6), Tally(5, 6)] == [valid.own, success.own]
-    # One bad event of the 32 that 28 days will have, as six came in 5.25 days, spends 1/32 of 0.05 or of 0.1.
-    assert [pytest.approx(1 - (1 / 32) / 0.05), pytest.approx(1 - (1 / 32) / 0.1)] == [
+    # One bad event of the 28 that the whole window will have spends 1/28 of 0.05 or of 0.1.
+    assert [pytest.approx(1 - (1 / 28) / 0.05), pytest.approx(1 - (1 / 28) / 0.1)] == [
         valid.budget_left,
         success.budget_left,
     ]
@@ -398,8 +398,8 @@ def test_an_alarm_rings_before_the_budget_is_spent(story: Story) -> None:
     assert not story.load(january(11, 6), 10, bad={37: "38,2,2024-01-10,-1"})
     wanted = replace(SUCCESS, target=0.88, window=Window(14))
     found = story.one(wanted, january(11, 7))
-    # Ten loads came in nine days and an hour, so that a fortnight will have 15.5: 1 of them is bad, 12 % may be.
-    expected = 10 * 14 / (9 + 1 / 24)
+    # Ten loads came in ten days, so that a fortnight will have 14: 1 of them is bad, 12 % may be.
+    expected = 14
     # Over the last two days 1 of 2 is bad, over the last one 1 of 1.
     assert (pytest.approx(1 - 1 / expected / 0.12), "burning") == (found.budget_left, found.state)
     fast = found.burns[0]

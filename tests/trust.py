@@ -260,7 +260,7 @@ def _outcome(done: Replay, con: Connection, day: date, fault: Fault) -> Outcome:
     sent = {one.kind: one.sent_at for one in told if one.sent_at}
     got = [message for message in done.receiver.got if message.get("idempotency_key") in {one.key for one in told}]
     others = [
-        str(other.about)
+        f"{other.kind} {other.product} {other.subject}"
         for other in incidents.listed(con)
         for event in incidents.events(con, other.id)
         if event.kind in {"opened", "reopened"} and begun <= event.at < ended and other.id != incident.id
@@ -268,7 +268,7 @@ def _outcome(done: Replay, con: Connection, day: date, fault: Fault) -> Outcome:
     return Outcome(
         day,
         fault,
-        failed_at=incident.failed_at,
+        failed_at=opened.at - timedelta(seconds=resolved.detail["detect_s"]),
         opened_at=opened.at,
         told_at=sent["opened"] if "opened" in sent else sent["reopened"],
         resolved_at=resolved.at,

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import re
 from contextlib import ExitStack
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 
 _STYLES = {"good": "green", "degraded": "yellow", "failing": "red", "unreleased": "dim", "retired": "dim"}
 _HEADINGS = ("product", "score", "state", "age", "open", "budget", "release", "owner")
-_OWNER, _PRODUCT, _SHOWN = 10, 24, 5
+_NARROW, _OWNER, _PRODUCT, _SHOWN = 80, 7, 23, 5
+_SPANS = (7, 28, 90)  # days
 
 
 @click.command(short_help="Show how products are doing: health, objectives, incidents, cost.")
@@ -80,7 +81,7 @@ def _write(found: Sequence[Status], path: Path) -> list[Path]:
         if len(found) != 1:
             raise UsageError(f"{path}: {len(found)} products need a folder: name one without .html, or one product")
         return [_save(path, product_page(found[0]))]
-    names = {one.product.address: f"{re.sub(r'[^A-Za-z0-9_.-]', '_', one.product.address)}.html" for one in found}
+    names = {one.product.address: f"{one.product.address.replace('/', '.')}.html" for one in found}
     written = [_save(path / names[one.product.address], product_page(one, names)) for one in found]
     return [_save(path / "index.html", index_page(found, names)), *written]
 
@@ -99,26 +100,27 @@ def _save(path: Path, content: str) -> Path:
 
 
 def _print_all(found: Sequence[Status]) -> None:
-    console().print(grid(_HEADINGS, [_row(one) for one in found], right=(1, 3, 4, 5)))
+    _print_clock(found)
     for one in found:
         if one.standing.warning:
             console().print(text(one.standing.warning, "yellow"))
-    _print_clock(found)
+    wider = max(console().width - _NARROW, 0)
+    console().print(grid(_HEADINGS, [_row(one, wider) for one in found], right=(1, 3, 4, 5)))
 
 
-def _row(one: Status) -> tuple[str | Text, ...]:
+def _row(one: Status, wider: int) -> tuple[str | Text, ...]:
     from dataproducts.status.tell import percent, score_text, span_text  # noqa: PLC0415 - loads SQLAlchemy
 
     least, owner = one.least_budget, one.product.owner
     return (
-        _short(one.product.address, _PRODUCT),
+        _short(one.product.address, _PRODUCT + wider // 2),
         score_text(one.health.score),
         text(str(one.state), _STYLES[one.state]),
         span_text(one.age, units=1),
         str(len(one.open_incidents)),
-        percent(least.budget_left if least else None).replace(" ", ""),
-        f"{one.releases[0].published_at:%y-%m-%d}" if one.releases else "–",
-        _short(owner.username.partition("@")[0] if owner else "–", _OWNER),
+        percent(least.budget_left if least else None, digits=0).replace(" ", ""),
+        f"{one.releases[0].published_at:%m-%d}" if one.releases else "-",
+        _short(owner.username.partition("@")[0] if owner else "-", _OWNER + wider // 2),
     )
 
 
@@ -127,9 +129,8 @@ def _short(value: str, most: int) -> str:
 
 
 def _print_one(one: Status) -> None:
-    from dataproducts.status.tell import bytes_text, growth_text, percent, score_text, span_text  # noqa: PLC0415 - as above
-
-    out, owner, cost = console(), one.product.owner, one.cost
+    out = console()
+    _print_clock([one])
     if one.standing.warning:
         out.print(text(one.standing.warning, "yellow"))
     out.print(f"[bold]{escape(one.product.address)}[/] {escape(one.product.version)}, {one.standing.status}, ", end="")
@@ -138,39 +139,67 @@ def _print_one(one: Status) -> None:
         out.print(text(f"  {reason}", _STYLES[state]))
     if len(one.reasons) > _SHOWN:
         out.print(f"  and {len(one.reasons) - _SHOWN} more")
-    card = one.scorecard
+    out.print(grid(("", ""), [*_facts(one), *_costs(one)], plain=True))
+    _print_health(one)
+    _print_budgets(one)
+
+
+def _facts(one: Status) -> list[tuple[str, str]]:
+    """Who answers for a product, what is published, and what one can trust."""
+    from dataproducts.status.tell import percent, span_text  # noqa: PLC0415 - loads SQLAlchemy
+
+    owner, since = one.product.owner, one.days_since_breach
     release = f"#{one.releases[0].release}, {one.releases[0].published_at:%Y-%m-%d %H:%M}" if one.releases else "none"
-    since = one.days_since_breach
-    facts = [
+    kept = {days: one.kept(days) for days in _SPANS}
+    return [
         ("owner", f"{owner.username if owner else 'nobody'}, {one.product.team or 'no team'}"),
         ("last release", release),
         ("data age", span_text(one.age)),
-        ("open incidents", f"{len(one.open_incidents)}"),
+        ("targets attained", ", ".join(f"{met} of {told} over {days} d" for days, (met, told) in kept.items())),
+        ("incidents", f"{len(one.open_incidents)} open; opened: {', '.join(_opened(one))}"),
         ("without a breach", f"{since:.1f} d" if since is not None else "as far back as is known"),
-        ("scorecard", ", ".join(f"{name} {percent(share)}" for name, share in card.items())),
+        ("scorecard", ", ".join(f"{name} {percent(share)}" for name, share in one.scorecard.items())),
     ]
-    if cost.last:
-        last = cost.last
-        facts.append(
-            (
-                "last refresh",
-                f"{last.outcome}, {span_text(last.wall_s)} ({span_text(last.cpu_s)} of processors), {last.rows:,} rows, "
-                f"{bytes_text(last.bytes)}",
-            )
-        )
-        facts.append(("median of 28 d", f"{span_text(cost.wall_s)}, {growth_text(cost.growth)} on the 28 d before"))
-    out.print(grid(("", ""), facts, plain=True))
-    score = f"health {score_text(one.health.score)} of 100"
+
+
+def _opened(one: Status) -> list[str]:
+    return [f"{one.incidents_within(days)} in {days} d" for days in _SPANS]
+
+
+def _costs(one: Status) -> list[tuple[str, str]]:
+    from dataproducts.status.tell import bytes_text, growth_text, span_text  # noqa: PLC0415 - loads SQLAlchemy
+
+    cost = one.cost
+    if cost.last is None:
+        return []
+    last = cost.last
+    took = f"{span_text(last.wall_s)}, {span_text(last.cpu_s)} of processors"
+    return [
+        ("last refresh", f"{last.outcome}, {took}, {last.rows:,} rows, {bytes_text(last.bytes)}"),
+        ("median of 28 d", f"{span_text(cost.wall_s)}, {growth_text(cost.growth)} on the 28 d before"),
+    ]
+
+
+def _print_health(one: Status) -> None:
+    from dataproducts.status.tell import score_text  # noqa: PLC0415 - loads SQLAlchemy
+
+    title = f"health {score_text(one.health.score)} of 100"
+    before = next((kept for kept in one.scores if kept.at >= one.at - timedelta(days=_SPANS[1])), None)
+    title += f", {score_text(before.score)} on {before.at:%Y-%m-%d}" if before else ""
     rows = [(c.name, f"{c.weight:g}", score_text(c.value), c.why) for c in one.health.components]
-    out.print()
-    out.print(grid(("component", "weight", "value", "because"), rows, right=(1, 2), title=score))
+    console().print()
+    console().print(grid(("component", "weight", "value", "because"), rows, right=(1, 2), title=title))
+
+
+def _print_budgets(one: Status) -> None:
+    from dataproducts.status.tell import percent  # noqa: PLC0415 - loads SQLAlchemy
+
     least = sorted((a for a in one.attained if a.budget_left is not None), key=lambda a: a.budget_left or 0)[:_SHOWN]
-    if least:
-        shares = [(a.objective.name, *map(percent, (a.objective.target, a.attainment, a.budget_left))) for a in least]
-        out.print()
+    rows = [(a.objective.name, *map(percent, (a.objective.target, a.attainment, a.budget_left))) for a in least]
+    if rows:
+        console().print()
         title = "objectives with the least budget left"
-        out.print(grid(("objective", "target", "attained", "left"), shares, right=(1, 2, 3), title=title))
-    _print_clock([one])
+        console().print(grid(("objective", "target", "attained", "left"), rows, right=(1, 2, 3), title=title))
 
 
 def _print_clock(found: Sequence[Status]) -> None:

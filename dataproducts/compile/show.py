@@ -8,12 +8,14 @@ import dagster as dg
 
 from dataproducts.lifecycle.states import standing_of
 from dataproducts.product import Severity
+from dataproducts.status.plotted import plotted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from dataproducts.product import DataProduct, Rule
     from dataproducts.refresh import ReleaseOutcome, TableOutcome
+    from dataproducts.release import Release
     from dataproducts.verdict import RuleResult
     from dataproducts.warehouse import Warehouse
 
@@ -133,11 +135,21 @@ def release_metadata(outcome: ReleaseOutcome, warehouse: Warehouse, product: Dat
     metadata["lifecycle"] = str(standing.status)
     if standing.warning:
         metadata["lifecycle_warning"] = standing.warning
+    metadata |= _plotted(warehouse, product, release)
     if outcome.serving_error:
         metadata["serving_file_is_stale"] = outcome.serving_error
     if warehouse.environment.clock:
         metadata["simulated_clock"] = dg.MetadataValue.timestamp(warehouse.environment.clock)
     return metadata
+
+
+def _plotted(warehouse: Warehouse, product: DataProduct, release: Release) -> dict[str, float]:
+    """Figures that Dagster plots over time; none where they cannot be read, for the release is published by then."""
+    try:
+        return plotted(warehouse, product, release)
+    # Process edge: indicators read whatever was recorded, and nothing about a plot may fail a step that has published.
+    except Exception:  # noqa: BLE001
+        return {}
 
 
 def _severity(rule: Rule) -> dg.AssetCheckSeverity:

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 RELEASED, REFUSED, FAILED = "released", "refused", "failed"
 """How a refresh ended, as `RefreshCost.outcome` says."""
 
+REPLAYED = "replayed"
+"""The key of `RefreshCost.detail` that is true where the seconds are those of a replay, not of the day replayed."""
+
 _EMPTY: Mapping[str, Any] = MappingProxyType({})
 
 

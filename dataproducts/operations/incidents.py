@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, fields
+from datetime import timedelta
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +16,7 @@ from dataproducts.product import Severity
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
-    from datetime import datetime, timedelta
+    from datetime import datetime
 
     from sqlalchemy import Connection, Row
 
@@ -175,6 +176,24 @@ def open_about(con: Connection, products: Iterable[str]) -> dict[str, Incident]:
     t, wanted = s.incident.c, frozenset(products)
     rows = con.execute(select(s.incident).where(t.state != RESOLVED))
     return {row.fingerprint: _incident(row) for row in rows if row.product in wanted}
+
+
+def settled(
+    con: Connection, products: Iterable[str], since: datetime
+) -> tuple[tuple[Subject, datetime, datetime], ...]:
+    """Return the episodes that were resolved since a moment: what was wrong, from when, until when."""
+    i, e, wanted = s.incident.c, s.incident_event.c, frozenset(products)
+    about = (i.product, i.kind, i.subject, i.table_name)
+    query = select(*about, e.at, e.detail).where(e.incident_id == i.id, e.kind == "resolved", e.at >= since)
+    return tuple(
+        (
+            Subject(row.product, FindingKind(row.kind), row.subject, row.table_name),
+            row.at - timedelta(seconds=row.detail.get("repair_s") or 0),
+            row.at,
+        )
+        for row in con.execute(query)
+        if row.product in wanted
+    )
 
 
 def insert(con: Connection, incident: Incident) -> None:

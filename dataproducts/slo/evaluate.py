@@ -179,10 +179,14 @@ def _attained(facts: Facts, objective: Objective) -> Attained:
 
     def whole(since: datetime, window: timedelta) -> Tally:
         """Return what was counted since a moment, and what is to be expected once the window is over."""
-        counted = found.tally(since, now)
+        counted, interval = found.tally(since, now), found.interval(since, now)
+        if found.standing is not None:
+            return counted
         # Where nobody knows since when anything was owed, all of the window has been counted.
-        took = max(now - max(since, facts.origin or since), found.interval(since, now), _MOMENT)
-        return replace(counted, expected=counted.total * max(window / took, 1)) if not found.standing else counted
+        took = max(now - max(since, facts.origin or since), _MOMENT)
+        # Events come at intervals: the first one stands for the whole of its own.
+        took = (took // interval + 1) * interval if interval else took
+        return replace(counted, expected=counted.total * max(window / took, 1))
 
     ringing = [burn.alarm for burn in burns if burn.rings]
     return Attained(

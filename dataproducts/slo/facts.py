@@ -14,6 +14,7 @@ from sqlalchemy import select
 
 from dataproducts.ledger import timeline
 from dataproducts.operations import schema as o
+from dataproducts.operations.costs import REPLAYED
 from dataproducts.operations.transitions import history
 from dataproducts.partitions import due, partitioned_tables
 from dataproducts.product import Status
@@ -154,7 +155,8 @@ class Facts:
         if one.published_at is not None and one.published_at <= self.now:
             took = (one.published_at - one.started_at).total_seconds()
             # Where a history is replayed the clock stands still meanwhile, and says nothing.
-            seconds = cost.wall_s if cost is not None else took or None
+            measured = None if cost is None or cost.detail.get(REPLAYED) else cost.wall_s
+            seconds = measured or took or None
             return Ended(one.refresh_id, one.published_at, is_released=True, seconds=seconds, rows=one.rows)
         if cost is not None:
             return Ended(one.refresh_id, cost.at, is_released=False)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from dataproducts.objective import IndicatorKind
 from dataproducts.product import RuleKind
+from dataproducts.release import AUDIT
 from dataproducts.slo.episodes import episodes
 from dataproducts.slo.events import Event, Recorded
 from dataproducts.slo.freshness import freshness, newest_at, times_of, watched
@@ -51,10 +52,14 @@ def counted_rules(product: DataProduct, indicator: Indicator) -> tuple[tuple[Tab
 def _quality(facts: Facts, indicator: Indicator) -> Recorded:
     """One event for each rule that a refresh judged, or that nobody judged because it did not come that far.
 
-    A slot of the schedule without a refresh is an event for each rule too, at its end.
+    A slot of the schedule without a refresh is an event for each rule too, at its end; and so is an audit of what is
+    published, for each rule that it judged.
     """
     events: list[Event] = []
     wanted = [(table.name, rule.name) for table, rule in counted_rules(facts.product, indicator)]
+    audits = (found for refresh_id, found in facts.judged.items() if refresh_id.startswith(f"{AUDIT}-"))
+    audited = (one for found in audits for one in found if (one.table, one.rule) in wanted)
+    events += [Event(one.judged_at, good=one.failures == 0) for one in audited]
     for ended in facts.ended:
         judged = {(one.table, one.rule): one.failures for one in facts.judged.get(ended.refresh_id, ())}
         for key in wanted:

@@ -57,7 +57,8 @@ def read_status(
     attained = evaluate(product, warehouse.ledger, operations, now=now, clock=clock)
     late = missing(product, warehouse.ledger, operations, now=now, clock=clock)
     production = warehouse.environment.is_production
-    steps = history(operations, product.address) if operations is not None else ()
+    every = history(operations, product.address) if operations is not None else ()
+    steps = tuple(step for step in every if step.at <= now)
     last = next((step for step in reversed(steps) if step.kind != REVIEW), None)
     incidents = _incidents(operations, product.address, since)
     return Status(
@@ -71,8 +72,8 @@ def read_status(
         attained=attained,
         shown_tier=shown_tier(product, attained),
         late_load=str(late.detail["message"]) if isinstance(late, Finding) else "",
-        tables=_tables(warehouse, operations, product, now),
-        releases=_releases(warehouse, product.address),
+        tables=table_ages(warehouse, operations, product, now),
+        releases=tuple(one for one in _releases(warehouse, product.address) if one.published_at <= now),
         transitions=steps,
         incidents=incidents,
         opened=_opened(operations, incidents),
@@ -102,12 +103,13 @@ def _opened(con: Connection | None, incidents: Iterable[Incident]) -> tuple[date
     return tuple(sorted(e.at for one in incidents for e in events(con, one.id) if e.kind in _OPENINGS))
 
 
-def _tables(
+def table_ages(
     warehouse: Warehouse, operations: Connection | None, product: DataProduct, now: datetime
 ) -> tuple[TableNow, ...]:
-    """The tables of the current release; their age counts by the column that a freshness objective names, if one does.
+    """Return the tables of the current release, with their ages.
 
-    A simulated clock that stands still is what it counts to.
+    An age counts by the column that a freshness objective names, if one does, else by valid thru. It counts to a
+    simulated clock that stands still, where there is one, else to `now`.
     """
     clock = warehouse.frozen_clock
     indicators = [o.indicator for o in product.objectives if o.indicator.kind is IndicatorKind.FRESHNESS]
@@ -176,7 +178,9 @@ def _upstream(product: DataProduct) -> tuple[Neighbour, ...]:
 def _downstream(product: DataProduct, known: Iterable[DataProduct]) -> tuple[Neighbour, ...]:
     found = []
     for other in known:
-        read = tuple(port.source.table for port in other.inputs if port.source and port.source.product == product.address)
+        read = tuple(
+            port.source.table for port in other.inputs if port.source and port.source.product == product.address
+        )
         if read:
             found.append(Neighbour(other.address, tuple(dict.fromkeys(read))))
     return tuple(sorted(found, key=lambda one: one.name))

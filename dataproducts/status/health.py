@@ -66,7 +66,7 @@ class Component:
 
     def as_json(self) -> dict[str, Any]:
         """Return it as JSON values."""
-        parts = [dict(part) for part in self.parts]
+        parts: list[dict[str, Any]] = [dict(part) for part in self.parts]
         return {"name": self.name, "weight": self.weight, "value": self.value, "why": self.why, "parts": parts}
 
 
@@ -168,7 +168,7 @@ _Found = tuple[str, "float | None", str, "list[dict[str, Any]]"]
 def _category(category: Category, attained: Sequence[Attained]) -> _Found:
     """The mean over the objectives of a category of how much of each target was attained."""
     mine = [one for one in attained if one.objective.category is category]
-    parts = [
+    parts: list[dict[str, Any]] = [
         {
             "objective": one.objective.name,
             "attainment": one.attainment,
@@ -189,7 +189,7 @@ def _category(category: Category, attained: Sequence[Attained]) -> _Found:
 
 def _incidents(incidents: Sequence[Incident]) -> _Found:
     counts = Counter(one.severity for one in incidents if one.is_open)
-    parts = [
+    parts: list[dict[str, Any]] = [
         {"severity": str(severity), "open": counts[severity], "points": points} for severity, points in POINTS.items()
     ]
     value = max(BEST - sum(points * counts[severity] for severity, points in POINTS.items()), 0.0)
@@ -202,7 +202,9 @@ def _freshness(attained: Sequence[Attained]) -> _Found:
     promised = [one for one in attained if one.objective.indicator.kind is IndicatorKind.FRESHNESS]
     late = {breach.table: breach.message for one in promised for breach in one.breaches}
     tables = sorted({table for one in promised for table in one.watched})
-    parts = [{"table": table, "fresh": table not in late, "message": late.get(table, "")} for table in tables]
+    parts: list[dict[str, Any]] = [
+        {"table": table, "fresh": table not in late, "message": late.get(table, "")} for table in tables
+    ]
     if not parts:
         return FRESHNESS, None, "no table with a promised age", []
     fresh = sum(bool(part["fresh"]) for part in parts)
@@ -218,7 +220,9 @@ def _lifecycle(product: DataProduct, standing: Standing, overdue: Sequence[str])
         ("agreed", not standing.drift, standing.drift or "file and record agree"),
         ("reviewed", not overdue, "; ".join(overdue) or "nothing is overdue"),
     )
-    parts = [{"claim": claim, "holds": holds, "message": message} for claim, holds, message in claims]
+    parts: list[dict[str, Any]] = [
+        {"claim": claim, "holds": holds, "message": message} for claim, holds, message in claims
+    ]
     held = sum(holds for _, holds, _ in claims)
     lacking = ", ".join(_LACKS[claim] for claim, holds, _ in claims if not holds)
     return LIFECYCLE, BEST * held / len(claims), lacking or "owned, active, reviewed", parts

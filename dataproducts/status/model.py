@@ -9,6 +9,7 @@ from enum import StrEnum
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
+from dataproducts.finding import FindingKind
 from dataproducts.objective import IndicatorKind
 from dataproducts.operations.costs import RELEASED
 
@@ -33,6 +34,8 @@ AVAILABILITY = frozenset({"freshness", "frequency", "time_of_availability", "ref
 """Kinds of indicators that the scorecard of an owner counts as accuracy and as availability."""
 
 _COMPARED = timedelta(days=28)
+# Of what was wrong before, or of what people have to do: readers get what was promised.
+_LASTING = frozenset({FindingKind.BUDGET, FindingKind.BURN_RATE, FindingKind.REVIEW, FindingKind.WATCHDOG})
 
 
 class State(StrEnum):
@@ -127,13 +130,21 @@ class Status:
             return ((State.RETIRED, self.standing.warning),)
         if not self.releases:
             return ((State.UNRELEASED, "it has no release yet"),)
-        failing = [one.title for one in self.open_incidents if one.severity == "error"]
+        grave = [one for one in self.open_incidents if one.severity == "error" and one.kind not in _LASTING]
+        failing = [self.own(one.title) for one in grave]
         failing += [self.late_load] if self.late_load else []
         stale = dict.fromkeys(breach for one in self.attained if _is_age(one) for breach in one.breaches)
         failing += [f"{breach.table}: {breach.message}" for breach in stale]
-        degraded = [one.title for one in self.open_incidents if one.severity == "warning"]
-        degraded += [f"objective {one.objective.name} is {one.state}" for one in self.attained if _is_broken(one)]
+        lesser = [one for one in self.open_incidents if one.severity != "info" and one not in grave]
+        degraded = [self.own(one.title) for one in lesser]
+        told = {one.subject for one in self.open_incidents}
+        broken = [one for one in self.attained if _is_broken(one) and one.objective.name not in told]
+        degraded += [f"objective {one.objective.name} is {one.state}" for one in broken]
         return (*((State.FAILING, text) for text in failing), *((State.DEGRADED, text) for text in degraded))
+
+    def own(self, title: str) -> str:
+        """Return the title of an incident without the product's address, where all that is told is about it."""
+        return title.removeprefix(self.product.address).lstrip(":. ") or title
 
     @property
     def state(self) -> State:
@@ -163,14 +174,16 @@ class Status:
 
     @property
     def days_since_breach(self) -> float | None:
-        """Days since something was wrong last: 0 while an incident is open, None where nothing is known to have been.
+        """Days since something was wrong last: 0 while it is, None where nothing is known to have been.
 
-        What counts is a bad event of an objective in its window, and an incident of the last 90 days.
+        What counts is a bad event of an objective in its window, and an incident of the last 90 days; not one about a
+        budget, which stays spent long after all is well.
         """
-        if self.open_incidents or any(one.breaches for one in self.attained):
+        acute = [one for one in self.incidents if one.kind not in _LASTING]
+        if any(one.is_open for one in acute) or any(one.breaches for one in self.attained):
             return 0.0
         ends = [one.last_bad for one in self.attained if one.last_bad]
-        ends += [one.resolved_at for one in self.incidents if one.resolved_at]
+        ends += [one.resolved_at for one in acute if one.resolved_at]
         return max((self.at - max(ends)) / timedelta(days=1), 0.0) if ends else None
 
     @property

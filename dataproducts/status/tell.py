@@ -126,22 +126,23 @@ def _seconds(span: timedelta | None) -> float | None:
     return span.total_seconds() if span is not None else None
 
 
-def percent(share: float | None) -> str:
+def percent(share: float | None, *, digits: int = 1) -> str:
     """Return a share as `99.9 %`, never rounded up; `-` for none."""
     if share is None:
-        return "–"
-    return f"{math.floor(round(share * _PERCENT * 10, 6)) / 10:g} %"
+        return "-"
+    scale = 10**digits
+    return f"{math.floor(round(share * _PERCENT * scale, 6)) / scale:.{digits}f}".removesuffix(".0") + " %"
 
 
 def score_text(score: float | None) -> str:
     """Return a score with one decimal, never rounded up to 100; `-` for none."""
-    return "–" if score is None else f"{math.floor(round(score * 10, 6)) / 10:g}"
+    return "-" if score is None else f"{math.floor(round(score * 10, 6)) / 10:g}"
 
 
 def span_text(span: timedelta | float | None, *, units: int = 2) -> str:
     """Return a span of time, or seconds, in its one or two greatest units: `3 d 4 h`, `12 s`; `-` for none."""
     if span is None:
-        return "–"
+        return "-"
     seconds = span.total_seconds() if isinstance(span, timedelta) else float(span)
     sign, seconds = ("-" if seconds < 0 else ""), abs(seconds)
     if seconds < _MINUTE:
@@ -156,7 +157,7 @@ def span_text(span: timedelta | float | None, *, units: int = 2) -> str:
 def bytes_text(count: float | None) -> str:
     """Return bytes with the unit that fits: `1.2 MB`; `-` for none."""
     if count is None:
-        return "–"
+        return "-"
     for unit in ("B", "kB", "MB", "GB"):
         if abs(count) < _KILO:
             return f"{count:.0f} {unit}" if unit == "B" or count >= _TEN * _TEN else f"{count:.1f} {unit}"
@@ -166,4 +167,4 @@ def bytes_text(count: float | None) -> str:
 
 def growth_text(growth: float | None) -> str:
     """Return a growth as `+12 %`; `-` for none."""
-    return "–" if growth is None else f"{growth * _PERCENT:+.0f} %"
+    return "-" if growth is None else f"{growth * _PERCENT:+.0f} %"

@@ -8,12 +8,13 @@ from __future__ import annotations
 import re
 import traceback
 from functools import lru_cache
+from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 import duckdb
 
-from dataproducts.errors import TransformError, first_line, suggest
+from dataproducts.errors import SourceError, TransformError, first_line, suggest
 from dataproducts.rules.masking import MASK, holds_classified, without_values
 from dataproducts.sql import literal, quote
 from dataproducts.transforms.casts import MARK, keeps_value, project
@@ -35,6 +36,10 @@ if TYPE_CHECKING:
 
 __all__ = ["code_version", "select_sql", "stage", "translated"]
 
+_ODD_FILE = re.compile(
+    r'Failed to read file "(?P<file>[^"]+)": schema mismatch in glob: '
+    r'column "(?P<column>.+)" was read from the original file "(?P<first>[^"]+)", but could not be found'
+)
 _RESULTS = {"pandas": "DataFrame", "polars": "DataFrame", "pyarrow": "Table"}
 
 
@@ -104,12 +109,18 @@ def select_sql(
     return f"{head}{project(types, targets)} FROM (\n{text}\n) AS made"
 
 
-def translated(error: duckdb.Error, table: Table) -> TransformError:
-    """Return `error`, met while running the SELECT of `table`, as the error of its transform.
+def translated(error: duckdb.Error, table: Table) -> TransformError | SourceError:
+    """Return `error`, met while running the SELECT of `table`, as the error of its transform, or of its source.
 
     Values of the data are blanked, for a column may be classified; raise it `from None` for the same reason.
     """
     message = first_line(error)
+    if odd := _ODD_FILE.search(message):
+        name, first = Path(odd["file"]).name, Path(odd["first"]).name
+        return SourceError(
+            f"{place(table)}: file {name} lacks the column {odd['column']!r} that {first} has. Have it delivered again "
+            "with the columns of the others, or declare a contract for the new ones"
+        )
     if MARK in message:
         return TransformError(f"{place(table)}: {message.split(MARK, maxsplit=1)[1]}")
     if isinstance(error, duckdb.DataError | duckdb.IntegrityError | duckdb.InvalidInputException):
