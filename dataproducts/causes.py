@@ -25,7 +25,8 @@ if TYPE_CHECKING:
 _LATE = frozenset({FindingKind.STALE, FindingKind.MISSING})
 SPENT = frozenset({FindingKind.BURN_RATE, FindingKind.BUDGET})
 _FAULTS = frozenset({FindingKind.SOURCE, FindingKind.REFUSED, FindingKind.CHECK, FindingKind.PIPELINE})
-_SLACK = timedelta(hours=1)  # what is bad is dated by a refresh, a little before what is wrong with it was found
+# Bad is dated by refreshes: a little before what is wrong was found, and after it was right again upstream.
+_SLACK = timedelta(hours=1)
 _TIMELY = frozenset({RuleKind.FRESHNESS, RuleKind.DEADLINE})
 
 
@@ -73,7 +74,7 @@ def fold(
     own: list[Finding] = []
     following: list[Consequence] = []
     for one in findings:
-        over = {e.subject for e in episodes if e.failed_at - _SLACK <= one.failed_at <= e.resolved_at}
+        over = {e.subject for e in episodes if e.failed_at - _SLACK <= one.failed_at <= e.resolved_at + _SLACK}
         first = None if one.subject in known else causes.first_of(one, {*known, *over, *(f.subject for f in findings)})
         if first is None:
             own.append(one)

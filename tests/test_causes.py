@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from dataproducts.causes import fold
+from dataproducts.causes import Episode, fold
 from dataproducts.finding import Finding, FindingKind, Subject
 from dataproducts.load import load_project
 from dataproducts.objective import Indicator, IndicatorKind, Objective
@@ -92,6 +92,25 @@ def test_a_rule_that_warns_makes_nothing_late(products):
     counting, other = subject(ORDERS, "burn_rate", "orders.validity"), subject(ORDERS, "budget", "refresh_success")
     found = told([late], warned, products=products), told([counting, other], warned, products=products)
     assert found == (([late], {}), ([other], {counting: warned}))
+
+
+def test_a_window_does_not_tell_of_a_fault_again_when_it_is_over(products):
+    """A budget that counts what was bad in a past episode follows from it, and from none of another day."""
+    broken = subject(ORDERS, "check", "orders.unique", "orders")
+    burning = finding(subject(ORDERS, "burn_rate", "orders.validity"))
+    hour = timedelta(hours=1)
+    same, earlier = Episode(broken, NOON - 5 * hour, NOON), Episode(broken, NOON - 9 * hour, NOON - 5 * hour)
+    _, following = fold([burning], (), products, past=[same])
+    own, _ = fold([burning], (), products, past=[earlier])
+    assert ([burning], broken) == (list(own), following[0].cause)
+
+
+def test_a_spent_budget_that_acts_is_told(products):
+    """Whoever may not release, or counts as less, has to know it, whatever spent the budget."""
+    broken = subject(ORDERS, "check", "orders.unique", "orders")
+    frozen = replace(finding(subject(ORDERS, "budget", "orders.validity")), detail={"on_spent": "freeze"})
+    own, following = fold([frozen], (broken,), products)
+    assert ([frozen], ()) == (list(own), following)
 
 
 def test_what_failed_follows_from_nothing(products):

@@ -10,6 +10,7 @@ from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
+import dagster as dg
 import duckdb
 import pytest
 from hypothesis import given
@@ -652,3 +653,25 @@ def test_seconds_of_a_replay_count_for_no_objective(shop: Path) -> None:
     assert (True, moment) == (cost.detail[costs.REPLAYED], cost.at)
     assert cost.wall_s > 0
     assert [None] == [one.seconds for one in ended if one.refresh_id == outcome.release.refresh_id]
+
+
+def test_dagster_keeps_the_figures_with_the_release(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A build through Dagster leaves numbers at the release asset, which its user interface plots, and its cost."""
+    root = make_shop(tmp_path)
+    (root / "assets/shop/orders/slo.yaml").write_text(SLO, encoding="utf-8")
+    (root / "resources").mkdir()
+    (root / "resources/__init__.py").write_text(RESOURCES, encoding="utf-8")
+    monkeypatch.setenv("DAGSTER_HOME", str(tmp_path / "dagster"))
+    assert 0 == run(root, "build", ORDERS)
+    capsys.readouterr()
+    with dg.DagsterInstance.get() as instance:
+        event = instance.get_latest_materialization_event(dg.AssetKey(["shop", "orders", "release"]))
+    assert event is not None
+    assert event.asset_materialization is not None
+    figures = {name: value.value for name, value in event.asset_materialization.metadata.items()}
+    for name in ("health_score", "attainment/orders.latency", "budget_left/refresh_success", "refresh_seconds", "rows"):
+        assert isinstance(figures[name], (int, float)), name
+    (cost,) = recorded_costs(root)
+    assert (cost.wall_s, cost.outcome, cost.rows) == (figures["refresh_seconds"], costs.RELEASED, figures["rows"])

@@ -90,7 +90,7 @@ def test_freshness_as_computed_by_hand(done, attained):
     for burn in one.burns:
         for share, window in ((burn.long, burn.alarm.long), (burn.short, burn.alarm.short)):
             bad, total = stale_hours(done, done.end - window, done.end)
-            assert share == pytest.approx(bad / total / 0.01, abs=1e-9)
+            assert share == pytest.approx(bad / total / 0.03, abs=1e-9)
 
 
 def test_uniqueness_as_counted_by_hand(done, attained):

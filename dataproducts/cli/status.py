@@ -46,7 +46,7 @@ def status(obj: tuple[Path, str | None], products: tuple[str, ...], *, page: Pat
     from dataproducts.status.tell import as_json as told  # noqa: PLC0415 - SQLAlchemy takes 0.15 s
 
     project = open_project(obj[0], environment=obj[1])
-    found = read(project, products)
+    found = read(project, products, budgets=page is not None)
     if page is not None:
         for path in _write(found, page):
             click.echo(f"wrote {path}", err=as_json)
@@ -60,8 +60,8 @@ def status(obj: tuple[Path, str | None], products: tuple[str, ...], *, page: Pat
         raise DeclarationError(project.faults)
 
 
-def read(project: Project, addresses: Sequence[str]) -> tuple[Status, ...]:
-    """Return how the products at `addresses`, or all, are doing now."""
+def read(project: Project, addresses: Sequence[str], *, budgets: bool) -> tuple[Status, ...]:
+    """Return how the products at `addresses`, or all, are doing now; for a page with the history of their budgets."""
     from dataproducts.lifecycle.states import reading_operations  # noqa: PLC0415 - SQLAlchemy takes 0.15 s
     from dataproducts.status.gather import read_status  # noqa: PLC0415 - as above
 
@@ -70,7 +70,8 @@ def read(project: Project, addresses: Sequence[str]) -> tuple[Status, ...]:
         warehouse = stack.enter_context(project.warehouse(create=True))
         con = stack.enter_context(reading_operations(project.environment))
         now = warehouse.recorded_at()
-        return tuple(read_status(warehouse, con, one, known=known, now=now) for one in project.chosen(addresses))
+        chosen = project.chosen(addresses)
+        return tuple(read_status(warehouse, con, one, known=known, now=now, budgets=budgets) for one in chosen)
 
 
 def _write(found: Sequence[Status], path: Path) -> list[Path]:

@@ -96,7 +96,10 @@ def _line(
     steps: bool,
 ) -> str:
     path, before = "", None
-    for at, value in line:
+    for nth_point, (at, value) in enumerate(line):
+        after = line[nth_point + 1][1] if nth_point + 1 < len(line) else None
+        if value is not None and value == before == after:
+            continue  # in the middle of a level stretch, of which its ends tell everything
         if value is not None:
             if before is None:
                 path += f"M{x(at):.1f},{y(value):.1f}h0"

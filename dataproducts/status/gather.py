@@ -6,13 +6,17 @@ from collections import Counter
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
+from sqlalchemy import select
+
+from dataproducts.database import as_utc
 from dataproducts.errors import UnknownNameError
 from dataproducts.finding import Finding
 from dataproducts.ledger import figures, timeline
 from dataproducts.lifecycle.states import stand
 from dataproducts.objective import IndicatorKind
 from dataproducts.operations import costs, health, measurements
-from dataproducts.operations.incidents import events, listed
+from dataproducts.operations import schema as s
+from dataproducts.operations.incidents import listed
 from dataproducts.operations.transitions import REVIEW, history
 from dataproducts.releases import list_releases
 from dataproducts.slo.actions import shown_tier
@@ -37,7 +41,7 @@ if TYPE_CHECKING:
 
 _SPAN = timedelta(days=SPANS[-1])
 _RELEASES = 100
-_OPENINGS = frozenset({"opened", "reopened"})
+_OPENINGS = ("opened", "reopened")  # among the events of an incident
 
 
 def read_status(
@@ -47,10 +51,12 @@ def read_status(
     *,
     known: Mapping[str, DataProduct],
     now: datetime,
+    budgets: bool = False,
 ) -> Status:
     """Return how `product` is doing at `now`; `known` are all products, among which its readers are found.
 
-    `operations` is None where nothing was ever recorded beside the ledger. Histories reach back 90 days.
+    `operations` is None where nothing was ever recorded beside the ledger. Histories reach back 90 days; those of
+    error budgets, which are long, are read with `budgets` alone.
     Raises: StoreError, if the ledger or the operations database cannot be read.
     """
     clock, since = warehouse.frozen_clock, now - _SPAN
@@ -60,7 +66,6 @@ def read_status(
     every = history(operations, product.address) if operations is not None else ()
     steps = tuple(step for step in every if step.at <= now)
     last = next((step for step in reversed(steps) if step.kind != REVIEW), None)
-    incidents = _incidents(operations, product.address, since)
     return Status(
         product=product,
         at=now,
@@ -75,12 +80,12 @@ def read_status(
         tables=table_ages(warehouse, operations, product, now),
         releases=tuple(one for one in _releases(warehouse, product.address) if one.published_at <= now),
         transitions=steps,
-        incidents=incidents,
-        opened=_opened(operations, incidents),
+        incidents=_incidents(operations, product.address, since),
+        opened=_opened(operations, product.address, since, now),
         costs=costs.history(operations, product.address, since=since, until=now) if operations is not None else (),
         scores=health.history(operations, product.address, since=since, until=now) if operations is not None else (),
         judged=_judged(warehouse, product.address, since),
-        budgets=tuple(_budgets(operations, attained, since)),
+        budgets=tuple(_budgets(operations, attained, since)) if budgets else (),
         upstream=_upstream(product),
         downstream=_downstream(product, known.values()),
         reviewed=next((step for step in reversed(steps) if step.kind == REVIEW), None),
@@ -97,10 +102,14 @@ def _incidents(con: Connection | None, address: str, since: datetime) -> tuple[I
     )
 
 
-def _opened(con: Connection | None, incidents: Iterable[Incident]) -> tuple[datetime, ...]:
+def _opened(con: Connection | None, address: str, since: datetime, now: datetime) -> tuple[datetime, ...]:
+    """When an incident of the product was opened or reopened."""
     if con is None:
         return ()
-    return tuple(sorted(e.at for one in incidents for e in events(con, one.id) if e.kind in _OPENINGS))
+    e = s.incident_event.c
+    mine = select(s.incident.c.id).where(s.incident.c.product == address)
+    within = (e.incident_id.in_(mine), e.kind.in_(_OPENINGS), e.at >= as_utc(since), e.at <= as_utc(now))
+    return tuple(con.execute(select(e.at).where(*within).order_by(e.at)).scalars())
 
 
 def table_ages(

@@ -83,14 +83,14 @@ def product_page(status: Status, names: Mapping[str, str] | None = None) -> str:
 def index_page(found: Sequence[Status], names: Mapping[str, str]) -> str:
     """Return a page that lists `found`, each with a link to its own."""
     rows = [_entry(one, names[one.product.address]) for one in found]
-    headings = ("product", "health", "state", "data age", "open incidents", "budget left", "release", "owner")
+    headings = ("product", "health", "state", "data age", "open", "budget left", "release", "owner")
     parts = [
         "<header><h1>Data products</h1></header>",
         *(_clock(found[0]) if found else ()),
         table(headings, rows, right=(3, 4, 5)),
         _foot(found[0]) if found else "",
     ]
-    return markup.page("Data products", parts, style=STYLE)
+    return markup.page("Data products", parts, style=f"{STYLE}.scroll td:first-child {{ min-width: 300px; }}")
 
 
 def _entry(one: Status, file: str) -> list[str]:
