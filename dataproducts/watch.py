@@ -20,6 +20,8 @@ from dataproducts.errors import DataProductError
 from dataproducts.finding import Finding, FindingKind, Recovery, Subject
 from dataproducts.findings import RELEASE, read_findings
 from dataproducts.incidents import Links, is_unsubscribed, note_consequences, record
+from dataproducts.lifecycle.reviews import dues, reminders
+from dataproducts.lifecycle.states import standings
 from dataproducts.operations import bookmark, measurements, move_bookmark
 from dataproducts.operations.incidents import open_about, settled
 from dataproducts.product import Severity
@@ -40,6 +42,7 @@ if TYPE_CHECKING:
     from dataproducts.product import DataProduct
     from dataproducts.release import Refresh
     from dataproducts.slo.evaluate import Attained
+    from dataproducts.standing import Standing
     from dataproducts.warehouse import Warehouse
 
 EVERY = timedelta(minutes=5)
@@ -123,19 +126,25 @@ def watch(
 ) -> Watched:
     """Look once at `products`, record what is wrong or right again, queue what is to be said of it and deliver.
 
-    `runs` is what Dagster told. Looking again without anything new changes nothing but the heartbeat. Who looks at
-    the same products meanwhile waits, and finds nothing new.
+    What is retired is looked at no more, and what was open about it is closed. `runs` is what Dagster told. Looking
+    again without anything new changes nothing but the heartbeat. Who looks at the same products meanwhile waits, and
+    finds nothing new.
     Raises: StoreError, if the ledger or the operations database cannot be used; nothing is lost by it.
     """
     by = by or Watcher()
     known = {**by.known, **products}
+    how = standings(warehouse.environment, products.values())
+    gone = {address for address in products if how[address].is_retired}
+    products = {address: product for address, product in products.items() if address not in gone}
     measured = [found for product in products.values() if (found := _measure(warehouse, operations, product, by, now))]
     with operations.writing() as con:
         seen = read_findings(warehouse.ledger, con, products, now=now, is_alive=by.is_alive)
+        due, done = _reviews(con, warehouse, products, how, now)
         told = [one for one in (*runs, *(found.told for found in measured)) if bookmark(con, one.bookmark) == one.since]
-        wrong = [*seen.findings, *(finding for one in told for finding in one.findings)]
-        right = [*seen.recoveries, *(recovery for one in told for recovery in one.recoveries)]
+        wrong = [*seen.findings, *due, *(finding for one in told for finding in one.findings)]
+        right = [*seen.recoveries, *done, *(recovery for one in told for recovery in one.recoveries)]
         already = [one.about for one in open_about(con, known).values()]
+        right += [Recovery(one, now, {"reason": "retired"}) for one in already if one.product in gone]
         past = _past(con, wrong, known)
         own, following = fold(_unsaid(wrong, already, products), already, known, past=past)
         changes = record(con, own, right, products=known, now=now, links=Links(run=directory.run_url))
@@ -162,6 +171,19 @@ def watch(
         measured=tuple(found.product for found in measured if found.told in told),
         delivered=delivered,
     )
+
+
+def _reviews(
+    con: Connection,
+    warehouse: Warehouse,
+    products: Mapping[str, DataProduct],
+    how: Mapping[str, Standing],
+    now: datetime,
+) -> tuple[tuple[Finding, ...], tuple[Recovery, ...]]:
+    """Which products are to be reviewed, or shall be gone by now: in production alone, where somebody answers."""
+    if not warehouse.environment.is_production:
+        return (), ()
+    return reminders(dues(con, products.values(), how, now=now), now=now, products=products.values())
 
 
 def _unsaid(wrong: Iterable[Finding], already: Iterable[Subject], products: Mapping[str, DataProduct]) -> list[Finding]:

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import json
 import re
+import sys
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from html.parser import HTMLParser
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 import duckdb
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
@@ -42,6 +43,9 @@ from dataproducts.warehouse import Warehouse
 from dataproducts.watch import watch
 from tests.shop import CLOCK, build, environment, make_shop
 
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
 SCHEMA = json.loads((Path(__file__).parents[1] / "docs/json/status.schema.json").read_text(encoding="utf-8"))
 ORDERS = "shop/orders"
 SLO = """\
@@ -58,6 +62,18 @@ def for_environment(name=None):
     return Environment("test", root, root / ".dataproducts", clock=datetime(2024, 1, 11, 6, tzinfo=UTC))
 """
 VOID = {"meta", "br", "link", "img", "input", "hr"}
+
+
+@pytest.fixture(autouse=True)
+def _own_resources(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Let each project import its own `resources`, not one that another test left, and leave none behind."""
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    before = {name: sys.modules.pop(name) for name in ("resources", "checks") if name in sys.modules}
+    yield
+    for name in ("resources", "checks"):
+        sys.modules.pop(name, None)
+    for name, module in before.items():
+        sys.modules[name] = module
 
 
 @pytest.fixture
@@ -142,6 +158,7 @@ SHARES = st.lists(
 
 
 @given(SHARES)
+@example([(5e-324, 1.5)])  # the least weight that there is
 def test_a_mean_stays_within_its_parts(parts: list[tuple[float, float | None]]) -> None:
     """A score lies between the least and the greatest of the components that count, so between 0 and 100."""
     found = weighted(parts)

@@ -16,9 +16,10 @@ from dataproducts.cli import main
 from dataproducts.directory import Channel, Directory, Person
 from dataproducts.errors import StoreError
 from dataproducts.finding import Finding, FindingKind, Recovery, Subject
-from dataproducts.operations import Operations, bookmark, measurements, outbox
+from dataproducts.operations import Operations, bookmark, measurements, outbox, transitions
 from dataproducts.operations import incidents as kept
-from dataproducts.product import Severity
+from dataproducts.operations.transitions import Transition
+from dataproducts.product import Severity, Status
 from dataproducts.refresh import RefusedError
 from dataproducts.warehouse import Warehouse
 from dataproducts.watch import Told, Watcher, watch
@@ -197,6 +198,34 @@ def test_a_fault_in_measuring_silences_nothing_else(tmp_path: Path, monkeypatch:
     here.look(minutes=20)
     assert "objectives" in here.subjects(kept.RESOLVED)
     here.close()
+
+
+def test_a_retired_product_is_left_alone(tmp_path: Path) -> None:
+    """What was open about it is closed, and nothing is found wrong with it any more."""
+    place = Place(tmp_path)
+    place.break_it()
+    place.look()
+    before = place.subjects()
+    with place.operations.writing() as con:
+        step = Transition(ORDERS, "1.0.0", "retire", "deprecated", "retired", NOW, "ana", "nobody reads it")
+        transitions.record(con, step)
+    place.look(minutes=60 * 24 * 40)
+    assert ({"amount.range"} <= before, place.subjects()) == (True, set())
+    place.close()
+
+
+def test_a_review_that_is_due_is_asked_for_in_production(tmp_path: Path) -> None:
+    """An active product that nobody reviewed opens an incident in production, and none elsewhere."""
+    place = Place(tmp_path)
+    place.products = {ORDERS: replace(place.products[ORDERS], status=Status.ACTIVE)}
+    place.look()
+    elsewhere = place.subjects()
+    with place.operations.writing() as con:
+        transitions.record(con, Transition(ORDERS, "1.0.0", "promote", "draft", "active", NOW, "ana", "it is good"))
+    place.warehouse = replace(place.warehouse, environment=replace(place.warehouse.environment, name="prod"))
+    place.look(minutes=60 * 24 * 800)
+    assert ("review" in elsewhere, "review" in place.subjects()) == (False, True)
+    place.close()
 
 
 def test_the_heartbeat(tmp_path: Path) -> None:

@@ -101,9 +101,12 @@ class Health:
 def weighted(parts: Iterable[tuple[float, float | None]]) -> float | None:
     """Return the mean of (weight, value) pairs without those that have no value; None if nothing is left."""
     told = [(weight, value) for weight, value in parts if value is not None and weight > 0]
-    total = sum(weight for weight, _ in told)
+    if not told:
+        return None
+    total, values = sum(weight for weight, _ in told), [value for _, value in told]
+    mean = sum(weight / total * value for weight, value in told)
     # Rounding must not carry a mean beyond what it is the mean of.
-    return min(max(sum(weight * value for weight, value in told) / total, 0.0), BEST) if told else None
+    return min(max(mean, min(values)), max(values))
 
 
 def assess(
