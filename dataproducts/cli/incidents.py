@@ -311,6 +311,8 @@ def _ticket(held: Mapping[str, Any]) -> str:
 def _remark(detail: Mapping[str, Any]) -> str:
     """Return what an event says beside its kind."""
     told = [str(detail[name]) for name in ("text", "reason", "note", "message") if detail.get(name)]
+    if detail.get("name") and detail.get("kind"):  # what follows from it
+        told.append(f"{detail['kind']}: {detail['name']} of {detail['product']}")
     told += [f"to {name}" for name in [detail.get("to")] if name]
     told += [f"until {str(moment)[:16].replace('T', ' ')}" for moment in [detail.get("until")] if moment]
     return "; ".join(told)
