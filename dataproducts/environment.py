@@ -23,7 +23,7 @@ class Environment:
     `root` is the project's folder, against which relative paths of sources count. `store` holds data, quarantine
     and serving files. `ledger_url` is a SQLAlchemy URL; empty means SQLite inside the store. `sources` overrides
     settings of contract `servers` by server name. `operations_url` is that of the database of incidents, notices and
-    lifecycle; empty means SQLite inside the store. `production` tells whether people rely on it: None goes by the
+    lifecycle; empty means that of the ledger, or beside it where that is SQLite. `production` tells whether people rely on it: None goes by the
     name, `prod` or `production`. `clock` fixes "now" for historic data and is shown wherever it
     is used; None is the real time. With `replay`, records are dated by the clock too, so that a history that is
     replayed leaves the ledger that it would have left then; whoever replays moves the clock on (`Warehouse.at`).
@@ -58,4 +58,6 @@ class Environment:
     @property
     def operations(self) -> str:
         """The URL of the operations database, with the default filled in."""
+        if not self.operations_url and self.ledger_url and not self.ledger_url.startswith("sqlite"):
+            return self.ledger_url
         return self.operations_url or f"sqlite:///{self.store / 'operations.sqlite'}"

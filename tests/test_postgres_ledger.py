@@ -146,7 +146,7 @@ def test_the_command_line_uses_it(shop: Path, url: str) -> None:
     assert [1] == [row["release"] for row in told(shop, "releases", ORDERS)]
     assert [] == told(shop, "verify")
     assert 0 == told(shop, "gc")["files"]
-    assert {"from": "0001", "to": "0001"}.keys() == told(shop, "migrate").keys()
+    assert ["ledger", "operations"] == sorted(told(shop, "migrate"))
     lost = next((shop / ".dataproducts/data/shop/orders/customers").rglob("*.parquet"))
     lost.unlink()
     (finding,) = told(shop, "verify", code=1)

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import json
 import re
-import sys
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from html.parser import HTMLParser
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import dagster as dg
 import duckdb
@@ -43,9 +42,6 @@ from dataproducts.warehouse import Warehouse
 from dataproducts.watch import watch
 from tests.shop import CLOCK, build, environment, make_shop
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
 SCHEMA = json.loads((Path(__file__).parents[1] / "docs/json/status.schema.json").read_text(encoding="utf-8"))
 ORDERS = "shop/orders"
 SLO = """\
@@ -62,18 +58,6 @@ def for_environment(name=None):
     return Environment("test", root, root / ".dataproducts", clock=datetime(2024, 1, 11, 6, tzinfo=UTC))
 """
 VOID = {"meta", "br", "link", "img", "input", "hr"}
-
-
-@pytest.fixture(autouse=True)
-def _own_resources(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Let each project import its own `resources`, not one that another test left, and leave none behind."""
-    monkeypatch.setattr(sys, "path", [*sys.path])
-    before = {name: sys.modules.pop(name) for name in ("resources", "checks") if name in sys.modules}
-    yield
-    for name in ("resources", "checks"):
-        sys.modules.pop(name, None)
-    for name, module in before.items():
-        sys.modules[name] = module
 
 
 @pytest.fixture
