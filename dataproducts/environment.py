@@ -20,15 +20,15 @@ _EMPTY: Mapping[str, Any] = MappingProxyType({})
 class Environment:
     """Wiring that a project's `resources/` hands to the library.
 
-    `root` is the project's folder, against which relative paths of sources count. `store` holds data, quarantine
-    and serving files. `ledger_url` is a SQLAlchemy URL; empty means SQLite inside the store. `sources` overrides
-    settings of contract `servers` by server name. `operations_url` is that of the database of incidents, notices and
-    lifecycle; empty means that of the ledger, or beside it where that is SQLite. `production` tells whether people rely on it: None goes by the
-    name, `prod` or `production`. `clock` fixes "now" for historic data and is shown wherever it
-    is used; None is the real time. With `replay`, records are dated by the clock too, so that a history that is
-    replayed leaves the ledger that it would have left then; whoever replays moves the clock on (`Warehouse.at`).
-    `memory_limit` is DuckDB's, such as `2GB`. `directory` is who is told of what; an empty one tells nobody.
-    `trackers` are those of `dataproducts.trackers` in which each incident has a ticket.
+    `root` is the project's folder, against which relative paths of sources count. `store` holds data, quarantine and
+    serving files. `ledger_url` is a SQLAlchemy URL; empty means SQLite inside the store. `sources` overrides settings
+    of contract `servers` by server name. `operations_url` is that of the database of incidents, notices and
+    lifecycle; empty means that of the ledger, or beside it where that is SQLite. `production` tells whether people
+    rely on it: None goes by the name, `prod` or `production`. `clock` fixes "now" for historic data and is shown
+    wherever it is used; None is the real time. With `replay`, records are dated by the clock too, so that a history
+    that is replayed leaves the ledger that it would have left then; whoever replays moves the clock on
+    (`Warehouse.at`). `memory_limit` is DuckDB's, such as `2GB`. `directory` is who is told of what; an empty one
+    tells nobody. `trackers` are those of `dataproducts.trackers` in which each incident has a ticket.
     """
 
     name: str
