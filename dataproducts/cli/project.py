@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import click
+
 from dataproducts.environment import Environment
 from dataproducts.errors import DeclarationError, StoreError, UnknownNameError, UsageError
 
@@ -79,7 +81,10 @@ class Project:
         """Open the environment's warehouse. Raises: StoreError, if nothing was ever built there."""
         from dataproducts.warehouse import Warehouse  # noqa: PLC0415 - SQLAlchemy takes 0.15 s, and a file needs none
 
-        return Warehouse.open(self.environment, custom=self.custom, create=create)
+        warehouse = Warehouse.open(self.environment, custom=self.custom, create=create)
+        if context := click.get_current_context(silent=True):
+            context.call_on_close(warehouse.close)  # a server counts connections, and a command ends with its own
+        return warehouse
 
 
 def find_root(start: Path) -> Path:
