@@ -6,6 +6,7 @@ that see one state throughout their transaction.
 
 from __future__ import annotations
 
+import weakref
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -58,7 +59,10 @@ def connect(address: str, branch: Branch, *, create: bool = True) -> Engine:
             return _sqlite(url, branch, create=create)
         case "postgresql" | "postgres":
             driver = url.set(drivername="postgresql+psycopg")
-            return create_engine(driver, pool_pre_ping=True, execution_options={_BRANCH: branch})
+            engine = create_engine(driver, pool_pre_ping=True, execution_options={_BRANCH: branch})
+            # Whoever forgets to close must not leave the server with open connections.
+            weakref.finalize(engine, engine.pool.dispose)
+            return engine
         case other:
             raise UsageError(f"the {branch.name} cannot lie in {other!r}: use sqlite or postgresql.")
 
