@@ -10,7 +10,7 @@ from decimal import Decimal
 
 import duckdb
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from dataproducts.errors import UnknownNameError
@@ -674,6 +674,8 @@ def test_one_scan_counts_what_python_counts(shared, rows):
 
 
 @settings(max_examples=40, deadline=None)
+@example(rows=[(1, -0.0, None, "a", None)] * 2, chosen={12}, keep="first")  # k.unique: ordered by every column
+@example(rows=[(1, -0.0, None, "a", None), (2, 0.0, None, "b", None)], chosen={13}, keep="none")  # f.unique
 @given(ROWS, st.sets(st.integers(0, len(RANDOM_RULES) - 1)), st.sampled_from(["first", "none"]))
 def test_a_split_loses_no_row_and_keeps_only_good_ones(shared, rows, chosen, keep):
     """Kept and quarantined make up what was staged, and the kept rows satisfy every quarantining rule."""

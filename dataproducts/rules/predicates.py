@@ -380,15 +380,15 @@ def _against_condition(rule: Rule, table: Table) -> str:
     return " AND ".join([*tests, f"NOT ({read_expression(then, known, alias=JUDGED).sql}\n)"])
 
 
-def _keys(rule: Rule, table: Table) -> list[str]:
+def key_columns(rule: Rule, table: Table) -> list[tuple[Column, str]]:
+    """Return the columns of the rule's key, each with SQL for it."""
     if not rule.columns:
         raise UsageError(f"{rule.mark}: rule {rule.name!r} names no column")
-    return [column_at(table, name)[1] for name in rule.columns]
+    return [column_at(table, name) for name in rule.columns]
 
 
-def key_columns(rule: Rule, table: Table) -> str:
-    """Return SQL for the columns of the rule's key, separated by commas."""
-    return ", ".join(_keys(rule, table))
+def _keys(rule: Rule, table: Table) -> list[str]:
+    return [sql for _, sql in key_columns(rule, table)]
 
 
 def key_present(rule: Rule, table: Table) -> str:

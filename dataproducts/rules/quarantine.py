@@ -6,6 +6,7 @@ exceeded: `limited` holds what was written to it.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
@@ -31,7 +32,7 @@ from dataproducts.sql import literal, qualified, quote
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from dataproducts.product import Rule, Table, Threshold
+    from dataproducts.product import Column, Rule, Table, Threshold
     from dataproducts.release import Version
     from dataproducts.verdict import RuleResult
 
@@ -54,6 +55,8 @@ ASIDE_COLUMNS = (
 
 ROW_COLUMN = "_row"
 """Column of exported rows that says which row of which file each of them is."""
+
+_FLOATING = re.compile(r"\b(DOUBLE|FLOAT|REAL)\b", re.IGNORECASE)
 
 _KINDS = COUNTED_KINDS | DUPLICATE_KINDS | {RuleKind.FOREIGN_KEY}
 """Kinds whose rejected rows can be told apart, and so quarantined."""
@@ -172,12 +175,21 @@ def _names(predicates: list[_Test]) -> str:
 def _marked(table: Table, rule: Rule, kept: str, surplus: str) -> str:
     """Query for the rows of `kept` with a flag for those that the duplicate rule rejects."""
     present = key_present(rule, table)
-    order = ", ".join(f"{qualified(JUDGED, column.name)} NULLS LAST" for column in table.columns)
+    keys = ", ".join(_ordered(column, sql) for column, sql in key_columns(rule, table))
+    order = ", ".join(f"{_ordered(one, qualified(JUDGED, one.name))} NULLS LAST" for one in table.columns)
     beyond = "count(*) OVER same > 1" if rule.keep == "none" else f"row_number() OVER (same ORDER BY {order}) > 1"
     return (
         f"SELECT *, ({present}) AND {beyond} AS {surplus} FROM {judged(f'({kept})')} "
-        f"WINDOW same AS (PARTITION BY {key_columns(rule, table)})"
+        f"WINDOW same AS (PARTITION BY {keys})"
     )
+
+
+def _ordered(column: Column, sql: str) -> str:
+    """SQL to order or group by, such that the rows come out as they went in.
+
+    DuckDB 1.5 reads a column that it sorts by back from the sort key, where a negative zero has lost its sign.
+    """
+    return f"CASE WHEN {sql} IS NOT NULL THEN {sql} END" if _FLOATING.search(column.sql_type) else sql
 
 
 def _number(con: duckdb.DuckDBPyConnection, query: str) -> int:
