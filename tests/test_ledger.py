@@ -67,6 +67,7 @@ def test_an_older_ledger_asks_to_be_migrated(url, monkeypatch):
     Ledger.open(url).close()
     newer = dataclasses.replace(ledger_schema.BRANCH, revisions=(*ledger_schema.BRANCH.revisions, "9001"))
     monkeypatch.setattr(ledger_schema, "BRANCH", newer)
+    monkeypatch.setattr(Ledger, "branch", newer)
     with pytest.raises(StoreError, match="run `dataproducts migrate`"):
         Ledger.open(url)
 

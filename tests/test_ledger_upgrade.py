@@ -49,6 +49,7 @@ def add_revision(tmp_path, monkeypatch, then="pass"):
     revisions = (*schema.BRANCH.revisions, "9001")
     known = dataclasses.replace(schema.BRANCH, scripts=tmp_path / "migrations", revisions=revisions)
     monkeypatch.setattr(schema, "BRANCH", known)
+    monkeypatch.setattr(Ledger, "branch", known)
 
 
 def test_every_revision_is_frozen():

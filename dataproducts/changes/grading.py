@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING
 from dataproducts.changes.grading_table import BLOCKS
 from dataproducts.changes.model import Grade
 from dataproducts.changes.orders import ORDERS
+from dataproducts.declare.clause_table import expand
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping
 
 _ANYWHERE = "*."
 
@@ -48,7 +49,7 @@ def rows() -> tuple[Row, ...]:
         steps = {step.sign: step for step in map(_read_step, lines)}
         if order not in ORDERS or (not steps and order != "ignored"):
             raise ValueError(block)
-        found.append(Row(order, tuple(_expand(written)), steps, written))
+        found.append(Row(order, tuple(expand(written)), steps, written))
     return tuple(found)
 
 
@@ -87,13 +88,3 @@ def _read_step(line: str) -> Mark:
     sign, _, rest = line.strip().partition(" ")
     kind, grade, why = (cell.strip() for cell in rest.split("|"))
     return Mark(sign, kind, Grade(grade.rstrip("*")), why, grade.endswith("*"))
-
-
-def _expand(pattern: str) -> Iterator[str]:
-    """Yield what `a.{b,c}` stands for."""
-    match = re.search(r"\{([^{}]*)\}", pattern)
-    if not match:
-        yield pattern
-        return
-    for choice in match[1].split(","):
-        yield from _expand(pattern[: match.start()] + choice + pattern[match.end() :])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataproducts.database.branch import Branch, UtcDateTime, as_utc
 from dataproducts.database.connect import connect, name_of, reading, writing
-from dataproducts.database.migrate import make_ready, migrate
+from dataproducts.database.migrate import migrate
+from dataproducts.database.opened import Opened
 
-__all__ = ["Branch", "UtcDateTime", "as_utc", "connect", "make_ready", "migrate", "name_of", "reading", "writing"]
+__all__ = ["Branch", "Opened", "UtcDateTime", "as_utc", "connect", "migrate", "name_of", "reading", "writing"]

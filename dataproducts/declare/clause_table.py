@@ -247,7 +247,7 @@ def table() -> Mapping[str, Clause]:
         state, kind, by, keys = (cell.strip() for cell in row.split("|"))
         if kind not in _KINDS:
             raise ValueError(row)
-        for key in _expand(keys):
+        for key in expand(keys):
             if key in found:
                 raise ValueError(f"{key} stands twice")
             found[key] = Clause(_STATES[state], kind, by)
@@ -267,11 +267,11 @@ def lookup(clause: str) -> Clause | None:
     return known[_EVERYWHERE + "id"] if steps[-1] == "id" else None
 
 
-def _expand(pattern: str) -> Iterator[str]:
+def expand(pattern: str) -> Iterator[str]:
     """Yield what `a.{b,c}` stands for."""
     match = re.search(r"\{([^{}]*)\}", pattern)
     if not match:
         yield pattern
         return
     for choice in match[1].split(","):
-        yield from _expand(pattern[: match.start()] + choice + pattern[match.end() :])
+        yield from expand(pattern[: match.start()] + choice + pattern[match.end() :])

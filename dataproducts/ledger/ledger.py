@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING
 
 from sqlalchemy import func, insert, select
 
 from dataproducts import database
-from dataproducts.database import as_utc, connect, make_ready, reading, writing
+from dataproducts.database import Opened, as_utc, reading, writing
 from dataproducts.errors import ConflictError, RefusedError, SourceError, UnknownNameError
 from dataproducts.ledger import commit, expire, refreshes, rows
 from dataproducts.ledger import schema as s
@@ -18,8 +18,6 @@ from dataproducts.release import Refresh
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
-
-    from sqlalchemy import Connection, Engine
 
     from dataproducts.ledger.expire import Retention
     from dataproducts.ledger.rows import Attempt, ReleasedContract
@@ -35,50 +33,14 @@ def migrate(url: str, *, create: bool = True) -> tuple[str, str]:
     return database.migrate(url, s.BRANCH, create=create)
 
 
-class Ledger:
+class Ledger(Opened):
     """The record of one store's refreshes and releases, in SQLite or PostgreSQL.
 
     Every method is one transaction. Any of them may raise StoreError (the database cannot be read or written) or
     ConflictError (another process wrote the same first).
     """
 
-    def __init__(self, engine: Engine) -> None:
-        """Use `engine`, whose schema is up to date; callers use `Ledger.open`."""
-        self._engine = engine
-
-    @classmethod
-    def open(cls, url: str, *, create: bool = True) -> Self:
-        """Return the ledger at `url` (`sqlite:///PATH` or `postgresql://…`), made if it is not there.
-
-        Raises:
-            StoreError: older or newer than this version, unreachable, or absent and `create` is false.
-            UsageError: the URL is of another database.
-        """
-        engine = connect(url, s.BRANCH, create=create)
-        try:
-            make_ready(engine, create=create)
-        except BaseException:
-            engine.dispose()
-            raise
-        return cls(engine)
-
-    def close(self) -> None:
-        """Give back the connections."""
-        self._engine.dispose()
-
-    def __enter__(self) -> Self:
-        """Return the ledger, to be closed at the end of the block."""
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        """Close the ledger."""
-        self.close()
-
-    @contextmanager
-    def reading(self) -> Iterator[Connection]:
-        """Open a transaction that sees one state, for what `ledger/timeline.py` reads."""
-        with reading(self._engine) as con:
-            yield con
+    branch = s.BRANCH
 
     # Refreshes
 

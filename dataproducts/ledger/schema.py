@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 from sqlalchemy import (
     JSON,
-    BigInteger,
     Boolean,
     Column,
     ForeignKeyConstraint,
@@ -21,6 +19,7 @@ from sqlalchemy import (
 )
 
 from dataproducts.database import Branch, UtcDateTime
+from dataproducts.database.columns import BIG, moment, text
 
 metadata = MetaData()
 
@@ -33,56 +32,45 @@ BRANCH = Branch(
     absent="Build a product first.",
 )
 
-_BIG = BigInteger().with_variant(Integer(), "sqlite")
-
-
-def _text(name: str, **options: Any) -> Column[Any]:
-    return Column(name, Text(), nullable=False, **options)
-
-
-def _moment(name: str) -> Column[Any]:
-    return Column(name, UtcDateTime(), nullable=False)
-
-
 # One attempt to make a release: what it started from.
 refresh = Table(
     "refresh",
     metadata,
-    _text("refresh_id", primary_key=True),
-    _text("product", primary_key=True),
+    text("refresh_id", primary_key=True),
+    text("product", primary_key=True),
     Column("base", Integer()),
     Column("pins", JSON(), nullable=False),
-    _text("run_id"),
-    _moment("started_at"),
+    text("run_id"),
+    moment("started_at"),
 )
 
 # How the last attempt at a table (partition '' is the table as a whole) ended, unless it ended well.
 attempt = Table(
     "attempt",
     metadata,
-    _text("refresh_id", primary_key=True),
-    _text("product", primary_key=True),
-    _text("table_name", primary_key=True),
-    _text("partition_key", primary_key=True),
-    _text("state"),  # started, refused, unread or failed
-    _text("message"),
+    text("refresh_id", primary_key=True),
+    text("product", primary_key=True),
+    text("table_name", primary_key=True),
+    text("partition_key", primary_key=True),
+    text("state"),  # started, refused, unread or failed
+    text("message"),
 )
 
 version = Table(
     "version",
     metadata,
-    _text("id", primary_key=True),
-    _text("product"),
-    _text("table_name"),
-    _text("partition_key"),
-    _text("state"),  # candidate, superseded, released, expired or removed
-    Column("row_count", _BIG, nullable=False),
+    text("id", primary_key=True),
+    text("product"),
+    text("table_name"),
+    text("partition_key"),
+    text("state"),  # candidate, superseded, released, expired or removed
+    Column("row_count", BIG, nullable=False),
     Column("columns", JSON(), nullable=False),
     Column("contract_hash", String(64), nullable=False),
-    _text("code_version"),
-    _text("refresh_id"),
-    _text("run_id"),
-    _moment("created_at"),
+    text("code_version"),
+    text("refresh_id"),
+    text("run_id"),
+    moment("created_at"),
     Column("valid_thru", UtcDateTime()),
     Column("quarantined", JSON(), nullable=False),
     Column("treated", JSON()),
@@ -94,13 +82,13 @@ version = Table(
 version_file = Table(
     "version_file",
     metadata,
-    _text("version_id", primary_key=True),
+    text("version_id", primary_key=True),
     Column("position", Integer(), primary_key=True),
     Column("quarantine", Boolean(), nullable=False),
-    _text("path"),
-    Column("bytes", _BIG, nullable=False),
+    text("path"),
+    Column("bytes", BIG, nullable=False),
     Column("sha256", String(64), nullable=False),
-    Column("row_count", _BIG, nullable=False),
+    Column("row_count", BIG, nullable=False),
     Column("columns", JSON()),
     ForeignKeyConstraint(["version_id"], ["version.id"], name="file_of_version"),
     Index("version_file_by_path", "path"),
@@ -109,17 +97,17 @@ version_file = Table(
 result = Table(
     "result",
     metadata,
-    Column("id", _BIG, primary_key=True, autoincrement=True),
-    _text("result_key"),
-    _text("product"),
-    _text("table_name"),
+    Column("id", BIG, primary_key=True, autoincrement=True),
+    text("result_key"),
+    text("product"),
+    text("table_name"),
     Column("partition_key", Text()),
-    _text("rule"),
+    text("rule"),
     Column("passed", Boolean(), nullable=False),
     Column("blocking", Boolean(), nullable=False),
-    _text("refresh_id"),
-    _text("run_id"),
-    _moment("judged_at"),
+    text("refresh_id"),
+    text("run_id"),
+    moment("judged_at"),
     Column("detail", JSON(), nullable=False),
     UniqueConstraint("result_key", "refresh_id", name="one_result_a_refresh"),
     Index("result_by_rule", "product", "table_name", "rule", "id"),
@@ -129,11 +117,11 @@ contract = Table(
     "contract",
     metadata,
     Column("hash", String(64), primary_key=True),
-    _text("product", primary_key=True),
-    _text("table_name", primary_key=True),
-    _text("contract_id"),
-    _text("contract_version"),
-    _text("text"),
+    text("product", primary_key=True),
+    text("table_name", primary_key=True),
+    text("contract_id"),
+    text("contract_version"),
+    text("text"),
     Index("contract_by_id", "contract_id"),
 )
 
@@ -141,16 +129,16 @@ contract = Table(
 release = Table(
     "release",
     metadata,
-    _text("product", primary_key=True),
+    text("product", primary_key=True),
     Column("number", Integer(), primary_key=True, autoincrement=False),
-    _text("draft_key"),
-    _text("kind"),
+    text("draft_key"),
+    text("kind"),
     Column("base", Integer()),
-    _text("refresh_id"),
-    _text("run_id"),
-    _moment("published_at"),
-    _text("git_sha"),
-    _text("note"),
+    text("refresh_id"),
+    text("run_id"),
+    moment("published_at"),
+    text("git_sha"),
+    text("note"),
     Column("retained", Boolean(), nullable=False),
     UniqueConstraint("draft_key", name="one_release_a_draft"),
 )
@@ -158,11 +146,11 @@ release = Table(
 release_item = Table(
     "release_item",
     metadata,
-    _text("product", primary_key=True),
+    text("product", primary_key=True),
     Column("number", Integer(), primary_key=True, autoincrement=False),
-    _text("table_name", primary_key=True),
-    _text("partition_key", primary_key=True),
-    _text("version_id"),
+    text("table_name", primary_key=True),
+    text("partition_key", primary_key=True),
+    text("version_id"),
     ForeignKeyConstraint(["product", "number"], ["release.product", "release.number"], name="item_of_release"),
     ForeignKeyConstraint(["version_id"], ["version.id"], name="version_of_item"),
     Index("release_item_by_version", "version_id"),
@@ -171,9 +159,9 @@ release_item = Table(
 release_contract = Table(
     "release_contract",
     metadata,
-    _text("product", primary_key=True),
+    text("product", primary_key=True),
     Column("number", Integer(), primary_key=True, autoincrement=False),
-    _text("table_name", primary_key=True),
+    text("table_name", primary_key=True),
     Column("hash", String(64), nullable=False),
     ForeignKeyConstraint(["product", "number"], ["release.product", "release.number"], name="contract_of_release"),
 )
@@ -181,9 +169,9 @@ release_contract = Table(
 release_input = Table(
     "release_input",
     metadata,
-    _text("product", primary_key=True),
+    text("product", primary_key=True),
     Column("number", Integer(), primary_key=True, autoincrement=False),
-    _text("upstream", primary_key=True),
+    text("upstream", primary_key=True),
     Column("upstream_number", Integer(), nullable=False),
     ForeignKeyConstraint(["product", "number"], ["release.product", "release.number"], name="input_of_release"),
     Index("release_input_by_upstream", "upstream", "upstream_number"),
@@ -192,7 +180,7 @@ release_input = Table(
 head = Table(
     "head",
     metadata,
-    _text("product", primary_key=True),
+    text("product", primary_key=True),
     Column("number", Integer(), nullable=False),
     ForeignKeyConstraint(["product", "number"], ["release.product", "release.number"], name="release_of_head"),
 )
@@ -201,24 +189,24 @@ head = Table(
 consumed_candidate = Table(
     "consumed_candidate",
     metadata,
-    _text("refresh_id", primary_key=True),
-    _text("product", primary_key=True),
-    _text("table_name", primary_key=True),
-    _text("source", primary_key=True),
-    _text("path", primary_key=True),
-    Column("bytes", _BIG, nullable=False),
+    text("refresh_id", primary_key=True),
+    text("product", primary_key=True),
+    text("table_name", primary_key=True),
+    text("source", primary_key=True),
+    text("path", primary_key=True),
+    Column("bytes", BIG, nullable=False),
     Column("sha256", String(64), nullable=False),
 )
 
 consumed = Table(
     "consumed",
     metadata,
-    _text("product", primary_key=True),
+    text("product", primary_key=True),
     Column("number", Integer(), primary_key=True, autoincrement=False),
-    _text("table_name", primary_key=True),
-    _text("source", primary_key=True),
-    _text("path", primary_key=True),
-    Column("bytes", _BIG, nullable=False),
+    text("table_name", primary_key=True),
+    text("source", primary_key=True),
+    text("path", primary_key=True),
+    Column("bytes", BIG, nullable=False),
     Column("sha256", String(64), nullable=False),
     ForeignKeyConstraint(["product", "number"], ["release.product", "release.number"], name="consumed_by_release"),
 )
@@ -226,9 +214,9 @@ consumed = Table(
 cursor = Table(
     "cursor",
     metadata,
-    _text("product", primary_key=True),
+    text("product", primary_key=True),
     Column("number", Integer(), primary_key=True, autoincrement=False),
-    _text("source", primary_key=True),
-    _text("value"),
+    text("source", primary_key=True),
+    text("value"),
     ForeignKeyConstraint(["product", "number"], ["release.product", "release.number"], name="cursor_of_release"),
 )

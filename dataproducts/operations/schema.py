@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 from sqlalchemy import (
     JSON,
-    BigInteger,
     Boolean,
     Column,
     Float,
@@ -16,11 +14,11 @@ from sqlalchemy import (
     Integer,
     MetaData,
     Table,
-    Text,
     UniqueConstraint,
 )
 
 from dataproducts.database import Branch, UtcDateTime
+from dataproducts.database.columns import BIG, maybe, moment, text
 
 metadata = MetaData()
 
@@ -33,43 +31,28 @@ BRANCH = Branch(
     absent="Build a product first.",
 )
 
-_BIG = BigInteger().with_variant(Integer(), "sqlite")
-
-
-def _text(name: str, **options: Any) -> Column[Any]:
-    return Column(name, Text(), nullable=False, **options)
-
-
-def _moment(name: str) -> Column[Any]:
-    return Column(name, UtcDateTime(), nullable=False)
-
-
-def _maybe(name: str) -> Column[Any]:
-    return Column(name, UtcDateTime())
-
-
 # One thing that is wrong, however often it is seen. `fingerprint` says what it is; one incident each, reopened.
 incident = Table(
     "incident",
     metadata,
-    _text("id", primary_key=True),
-    _text("fingerprint"),
-    _text("product"),
-    _text("table_name"),
-    _text("kind"),
-    _text("subject"),
-    _text("severity"),
-    _text("state"),  # open, acknowledged or resolved
-    _text("title"),
-    _text("owner"),
-    _text("assignee"),
-    _moment("failed_at"),  # when it went wrong, as far as is known, in its current episode
-    _moment("opened_at"),  # when it was detected, in its current episode
-    _maybe("notified_at"),
-    _maybe("acknowledged_at"),
-    _maybe("resolved_at"),
-    _maybe("muted_until"),
-    _maybe("seen_at"),
+    text("id", primary_key=True),
+    text("fingerprint"),
+    text("product"),
+    text("table_name"),
+    text("kind"),
+    text("subject"),
+    text("severity"),
+    text("state"),  # open, acknowledged or resolved
+    text("title"),
+    text("owner"),
+    text("assignee"),
+    moment("failed_at"),  # when it went wrong, as far as is known, in its current episode
+    moment("opened_at"),  # when it was detected, in its current episode
+    maybe("notified_at"),
+    maybe("acknowledged_at"),
+    maybe("resolved_at"),
+    maybe("muted_until"),
+    maybe("seen_at"),
     Column("episode", Integer(), nullable=False),  # 1, and one more each time it is reopened
     Column("seen", Integer(), nullable=False),  # sightings in the current episode
     Column("detail", JSON(), nullable=False),
@@ -82,11 +65,11 @@ incident = Table(
 incident_event = Table(
     "incident_event",
     metadata,
-    Column("id", _BIG, primary_key=True, autoincrement=True),
-    _text("incident_id"),
-    _moment("at"),
-    _text("kind"),
-    _text("actor"),
+    Column("id", BIG, primary_key=True, autoincrement=True),
+    text("incident_id"),
+    moment("at"),
+    text("kind"),
+    text("actor"),
     Column("detail", JSON(), nullable=False),
     ForeignKeyConstraint(["incident_id"], ["incident.id"], name="event_of_incident"),
     Index("incident_event_by_incident", "incident_id", "id"),
@@ -96,29 +79,29 @@ incident_event = Table(
 notice = Table(
     "notice",
     metadata,
-    Column("id", _BIG, primary_key=True, autoincrement=True),
-    _text("key"),
-    _text("incident_id"),  # empty for what is about no incident
+    Column("id", BIG, primary_key=True, autoincrement=True),
+    text("key"),
+    text("incident_id"),  # empty for what is about no incident
     Column("episode", Integer(), nullable=False),  # of the incident; 0 for what is about none
-    _text("product"),
-    _text("kind"),  # opened, reopened, worsened, escalated, recovered, deprecated, retired, breaking, digest …
-    _text("severity"),
-    _text("recipient"),  # a name of the directory
-    _text("channel"),  # a channel of it: never the address, which may hold a secret
-    _text("subject"),
-    _text("body"),
+    text("product"),
+    text("kind"),  # opened, reopened, worsened, escalated, recovered, deprecated, retired, breaking, digest …
+    text("severity"),
+    text("recipient"),  # a name of the directory
+    text("channel"),  # a channel of it: never the address, which may hold a secret
+    text("subject"),
+    text("body"),
     Column("facts", JSON(), nullable=False),  # the same for programs
-    _text("digest"),  # the digest that it waits for, or the key of the digest that it went with
-    _text("state"),  # waiting, joined (to a digest), sent, cancelled or dropped
-    _text("held"),  # why it is not due: quiet, muted, or nothing
-    _moment("created_at"),
-    _moment("due_at"),
-    _maybe("sent_at"),
+    text("digest"),  # the digest that it waits for, or the key of the digest that it went with
+    text("state"),  # waiting, joined (to a digest), sent, cancelled or dropped
+    text("held"),  # why it is not due: quiet, muted, or nothing
+    moment("created_at"),
+    moment("due_at"),
+    maybe("sent_at"),
     Column("attempts", Integer(), nullable=False),
-    _text("last_error"),
-    _maybe("failing_since"),
-    _text("lease"),  # whoever is sending it
-    _maybe("leased_until"),
+    text("last_error"),
+    maybe("failing_since"),
+    text("lease"),  # whoever is sending it
+    maybe("leased_until"),
     UniqueConstraint("key", name="one_notice_a_key"),
     Index("notice_by_state", "state", "due_at"),
     Index("notice_by_incident", "incident_id"),
@@ -128,15 +111,15 @@ notice = Table(
 transition = Table(
     "transition",
     metadata,
-    Column("id", _BIG, primary_key=True, autoincrement=True),
-    _text("product"),
-    _text("version"),
-    _text("kind"),  # promote, deprecate, retire, reinstate or review
-    _text("from_status"),
-    _text("to_status"),
-    _moment("at"),
-    _text("actor"),
-    _text("reason"),
+    Column("id", BIG, primary_key=True, autoincrement=True),
+    text("product"),
+    text("version"),
+    text("kind"),  # promote, deprecate, retire, reinstate or review
+    text("from_status"),
+    text("to_status"),
+    moment("at"),
+    text("actor"),
+    text("reason"),
     Column("detail", JSON(), nullable=False),
     Index("transition_by_product", "product", "id"),
 )
@@ -145,10 +128,10 @@ transition = Table(
 measurement = Table(
     "measurement",
     metadata,
-    Column("id", _BIG, primary_key=True, autoincrement=True),
-    _text("product"),
-    _text("objective"),
-    _moment("at"),
+    Column("id", BIG, primary_key=True, autoincrement=True),
+    text("product"),
+    text("objective"),
+    moment("at"),
     Column("days", Float(), nullable=False),  # the window that it looks back over
     Column("good", Float(), nullable=False),
     Column("total", Float(), nullable=False),
@@ -163,11 +146,11 @@ measurement = Table(
 probe = Table(
     "probe",
     metadata,
-    Column("id", _BIG, primary_key=True, autoincrement=True),
-    _text("product"),
-    _text("subject"),
-    _text("kind"),
-    _moment("at"),
+    Column("id", BIG, primary_key=True, autoincrement=True),
+    text("product"),
+    text("subject"),
+    text("kind"),
+    moment("at"),
     Column("ok", Boolean(), nullable=False),
     Column("value", Float()),
     Column("detail", JSON(), nullable=False),
@@ -178,14 +161,14 @@ probe = Table(
 refresh_cost = Table(
     "refresh_cost",
     metadata,
-    _text("refresh_id", primary_key=True),
-    _text("product", primary_key=True),
-    _moment("at"),
-    _text("outcome"),  # released, refused, failed
+    text("refresh_id", primary_key=True),
+    text("product", primary_key=True),
+    moment("at"),
+    text("outcome"),  # released, refused, failed
     Column("wall_s", Float(), nullable=False),
     Column("cpu_s", Float(), nullable=False),
-    Column("rows", _BIG, nullable=False),
-    Column("bytes", _BIG, nullable=False),
+    Column("rows", BIG, nullable=False),
+    Column("bytes", BIG, nullable=False),
     Column("detail", JSON(), nullable=False),
     Index("refresh_cost_by_product", "product", "at"),
 )
@@ -194,7 +177,7 @@ refresh_cost = Table(
 health = Table(
     "health",
     metadata,
-    _text("product", primary_key=True),
+    text("product", primary_key=True),
     Column("at", UtcDateTime(), primary_key=True),
     Column("score", Float(), nullable=False),
     Column("detail", JSON(), nullable=False),
@@ -204,7 +187,7 @@ health = Table(
 bookmark = Table(
     "bookmark",
     metadata,
-    _text("name", primary_key=True),
-    _text("value"),
-    _moment("at"),
+    text("name", primary_key=True),
+    text("value"),
+    moment("at"),
 )
