@@ -30,6 +30,9 @@ if TYPE_CHECKING:
 REFRESH, RELEASE, SOURCES = "refresh", "release", "sources"
 """Names of what is wrong with a refresh, a release, or sources that no table names."""
 
+ORIGIN = "refresh"
+"""What `detail.origin` says of a finding about a refresh: a release closes it."""
+
 PATIENCE = timedelta(hours=2)
 """How long a refresh may go on before it counts as killed, where nobody can tell whether its run is alive."""
 
@@ -43,7 +46,6 @@ _KINDS = {
     "failed": FindingKind.PIPELINE,
     "started": FindingKind.PIPELINE,
 }
-_ORIGIN = "refresh"  # in `detail.origin`: a release closes it
 
 
 @dataclass(frozen=True, slots=True)
@@ -365,7 +367,7 @@ class _Look:
         seen_at = self._past(min(later, default=self.now))
         failed_at = min(self._past(refresh.started_at), seen_at)
         # The same refresh, tried again and failed for another reason, is another sighting.
-        detail = {"message": message, "sighting": f"{refresh.id} {message}"[:200], "origin": _ORIGIN}
+        detail = {"message": message, "sighting": f"{refresh.id} {message}"[:200], "origin": ORIGIN}
         came = self._came(refresh.id, refresh.run_id)
         severity = _refresh_severity(self.product)
         self.notes.wrong(Finding(subject, title, severity, failed_at, seen_at, detail | came))
@@ -375,7 +377,7 @@ class _Look:
         told = {"order": 1, "release": release.number, "refresh_id": release.refresh.id, "reason": "released"}
         for before in list(self.notes.open.values()):
             subject = before.about if isinstance(before, kept.Incident) else before.subject
-            mine = subject.product == self.product.address and before.detail.get("origin") == _ORIGIN
+            mine = subject.product == self.product.address and before.detail.get("origin") == ORIGIN
             wrong = str(before.detail.get("refresh_id", ""))
             if mine and _covers(release, subject.table, wrong, before.failed_at):
                 self.notes.right(subject, self._past(release.published_at), told)

@@ -25,6 +25,7 @@ from dataproducts.lifecycle.states import standings
 from dataproducts.operations import bookmark, measurements, move_bookmark
 from dataproducts.operations.incidents import open_about, settled
 from dataproducts.product import Severity
+from dataproducts.restored import restored
 from dataproducts.slo import evaluate, findings
 from dataproducts.status.health import record_health
 
@@ -137,12 +138,15 @@ def watch(
     gone = {address for address in products if how[address].is_retired}
     products = {address: product for address, product in products.items() if address not in gone}
     measured = [found for product in products.values() if (found := _measure(warehouse, operations, product, by, now))]
+    with operations.reading() as con:
+        waiting = open_about(con, products).values()
+    back = restored(warehouse, products, waiting, now=now)
     with operations.writing() as con:
         seen = read_findings(warehouse.ledger, con, products, now=now, is_alive=by.is_alive)
         due, done = _reviews(con, warehouse, products, how, now)
         told = [one for one in (*runs, *(found.told for found in measured)) if bookmark(con, one.bookmark) == one.since]
         wrong = [*seen.findings, *due, *(finding for one in told for finding in one.findings)]
-        right = [*seen.recoveries, *done, *(recovery for one in told for recovery in one.recoveries)]
+        right = [*back, *seen.recoveries, *done, *(recovery for one in told for recovery in one.recoveries)]
         already = [one.about for one in open_about(con, known).values()]
         right += [Recovery(one, now, {"reason": "retired"}) for one in already if one.product in gone]
         past = _past(con, wrong, known)

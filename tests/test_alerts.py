@@ -128,6 +128,30 @@ def test_escalation_goes_up_until_somebody_acknowledges(tmp_path):
     assert {ADA, "Tills"} == {one.recipient for one in recovered}
 
 
+def test_who_is_given_an_incident_is_told(tmp_path):
+    """Once for each time it is given, not whoever took it themselves; and of the recovery."""
+    here = scene(tmp_path, crowd())
+    here.wrong()
+
+    def give(to: str, by: str) -> list[tuple[str, str, str]]:
+        here.later(minutes=1)
+        with here.operations.writing() as con:
+            (incident,) = incidents.kept.listed(con)
+            incidents.assign(con, incident.id, to, by=by, now=here.now)
+        return told(here.wrong())
+
+    assert [("assigned", BEN, "hook")] == give(BEN, by=ADA)
+    assert [] == told(here.wrong())
+    assert [] == give(ADA, by=ADA)
+    assert [("assigned", BEN, "hook")] == give(BEN, by=ADA)
+    assert [] == give("nobody@known.example", by=ADA)
+    here.later(minutes=1)
+    assert {ADA, BEN} == {one.recipient for one in here.right()}
+    (mine, *_) = [one for one in here.notices() if one.kind == "assigned"]
+    assert mine.subject.startswith("[yours, error] shop/orders.orders: ")
+    assert "Yours to look after" in mine.body
+
+
 def test_a_recovery_takes_the_escalation_back(tmp_path):
     """Who was not told yet is not told of what is right by now, nor of its recovery."""
     base = crowd()

@@ -38,7 +38,7 @@ FLOORS = [
     ["consume", "write", "judging", "plan"],
     ["slo"],
     ["status"],
-    ["refresh", "recheck", "replay", "audit"],
+    ["refresh", "recheck", "replay", "audit", "restored"],
     ["watch"],
     ["compile"],
     ["cli"],

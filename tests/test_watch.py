@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -14,13 +14,13 @@ from dataproducts import watch as module
 from dataproducts.alerts import watchdog
 from dataproducts.cli import main
 from dataproducts.directory import Channel, Directory, Person
-from dataproducts.errors import StoreError
+from dataproducts.errors import DataProductError, StoreError
 from dataproducts.finding import Finding, FindingKind, Recovery, Subject
 from dataproducts.operations import Operations, bookmark, measurements, outbox, transitions
 from dataproducts.operations import incidents as kept
 from dataproducts.operations.transitions import Transition
 from dataproducts.product import Severity, Status
-from dataproducts.refresh import RefusedError
+from dataproducts.refresh import RefusedError, refresh_product
 from dataproducts.warehouse import Warehouse
 from dataproducts.watch import Told, Watcher, watch
 from tests.postgres import database
@@ -198,6 +198,50 @@ def test_a_fault_in_measuring_silences_nothing_else(tmp_path: Path, monkeypatch:
     here.look(minutes=20)
     assert "objectives" in here.subjects(kept.RESOLVED)
     here.close()
+
+
+@pytest.mark.parametrize("how", ["refused", "absent", "unreadable"])
+def test_a_file_put_back_as_it_was_ends_what_it_began(tmp_path: Path, how: str) -> None:
+    """No refresh is made of it, and so no verdict: that the release is what the sources give closes the incident."""
+    place = Place(tmp_path)
+    try:
+        if how == "refused":
+            place.break_it()
+        elif how == "absent":
+            (place.root / "data/orders.csv").unlink()
+            with pytest.raises(DataProductError):
+                refresh_product(place.warehouse, place.products[ORDERS], partitions={"orders": (date(2024, 1, 3),)})
+        else:
+            (place.root / "data/orders.csv").write_bytes(b"\xff\xfe not a table")
+            with pytest.raises(DataProductError):
+                build(place.root, ORDERS)
+        place.look()
+        (wrong,) = place.subjects() - {"refresh_success"}
+        assert place.look(minutes=1).recoveries == 0
+        write_orders(place.root)
+        place.look(minutes=2)
+        assert wrong not in place.subjects(), place.subjects()
+        assert wrong in place.subjects(kept.RESOLVED)
+        place.look(minutes=3)
+        assert [kind for kind, _ in place.told()] == ["opened", "recovered"]
+    finally:
+        place.close()
+
+
+def test_a_file_that_did_not_change_ends_nothing(tmp_path: Path) -> None:
+    """A rule that refuses the very files of the release, read once more, stays broken: nobody repaired them."""
+    place = Place(tmp_path)
+    try:
+        head = place.warehouse.ledger.head(ORDERS)
+        assert head is not None
+        detail = {"blocking": True, "published": False, "refresh_id": head.refresh_id}
+        about = Subject(ORDERS, FindingKind.CHECK, "amount.range", "orders")
+        told = Told("other", "", "1", (Finding(about, "refused", Severity.ERROR, NOW, NOW, detail),))
+        place.look(runs=(told,))
+        place.look(minutes=1)
+        assert "amount.range" in place.subjects()
+    finally:
+        place.close()
 
 
 def test_a_retired_product_is_left_alone(tmp_path: Path) -> None:

@@ -31,6 +31,7 @@ _PREFIX = {
     "opened": "{severity}",
     "reopened": "{severity}, again",
     "worsened": "now {severity}",
+    "assigned": "yours, {severity}",
     "escalated": "{severity}, nobody acknowledged",
     "recovered": "resolved",
 }
@@ -159,6 +160,8 @@ def _headline(what: str, incident: Incident) -> str:
             return f"Again: {title}"
         case "worsened":
             return f"Now of severity {incident.severity}: {title}"
+        case "assigned":
+            return f"Yours to look after: {title}"
         case "escalated":
             return f"Nobody has acknowledged this: {title}"
         case _:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from dataproducts.alerts import routing
 from dataproducts.alerts.message import Setting, Text, incident_text, moment, reader_text
 from dataproducts.operations import incidents, outbox
-from dataproducts.operations.outbox import ESCALATED, MUTED, RECOVERED, Notice
+from dataproducts.operations.outbox import ASSIGNED, ESCALATED, MUTED, RECOVERED, Notice
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from dataproducts.alerts.routing import Observed, Target
     from dataproducts.directory import Directory, Recipient
     from dataproducts.incidents import Change
-    from dataproducts.operations.incidents import Incident
+    from dataproducts.operations.incidents import Incident, IncidentEvent
     from dataproducts.product import DataProduct
 
 _ALARMS = ("opened", "reopened", "worsened")
@@ -39,8 +39,8 @@ def queue(
 
     Who is responsible is told first, else the team, else the operator; consumers of a broken promise are told too, and
     of the recovery whoever was told. A sighting of what is known already says nothing. What nobody can be told is noted
-    in the incident's timeline. What was resolved by hand since the last call is told as resolved too. An empty
-    directory tells nobody.
+    in the incident's timeline. What people did since the last call is told as well: to whom an incident was given, and
+    that one was resolved. An empty directory tells nobody.
     """
     if not directory:
         return ()
@@ -54,6 +54,8 @@ def queue(
             put += outbox.put(con, scene(change.incident).alarm(change.what))
         elif change.what == "resolved":
             put += outbox.put(con, scene(change.incident).recovery())
+    for incident, event in incidents.assigned(con):
+        put += outbox.put(con, scene(incident).assignment(event))
     for incident_id in outbox.unclosed(con):
         put += outbox.put(con, scene(incidents.get(con, incident_id)).recovery())
     return tuple(put)
@@ -97,6 +99,14 @@ class _Scene:
             if (target.recipient.name, target.channel.name) not in told:
                 yield self.notice(what, target, reader_text(what, incident, self.setting, target.use), step=step)
         yield from later
+
+    def assignment(self, event: IncidentEvent) -> Iterator[Notice]:
+        """Tell whom the incident was given to, unless they took it themselves."""
+        to = self.incident.assignee
+        if event.actor != to:
+            text = incident_text(ASSIGNED, self.incident, self.setting)
+            for target in routing.reached(self.directory, to, self.incident.severity):
+                yield self.notice(ASSIGNED, target, text, step=event.at.isoformat())
 
     def readers(self) -> tuple[Target, ...]:
         """Whose promise is broken."""

@@ -89,6 +89,8 @@ class _State:
         """Return every product of the project: who reads ours may live in another domain, whose faults are its own."""
         with self._lock:
             if self._known is None:
-                everyone = load_project(self.runtime.environment.root).products
-                self._known = {product.address: product for product in everyone}
+                root = self.runtime.environment.root
+                # A project of `dg` keeps its products elsewhere, and each component knows its own alone.
+                everyone = load_project(root).products if (root / "assets").is_dir() else ()
+                self._known = {**self.products, **{product.address: product for product in everyone}}
             return self._known

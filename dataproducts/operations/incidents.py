@@ -178,6 +178,15 @@ def open_about(con: Connection, products: Iterable[str]) -> dict[str, Incident]:
     return {row.fingerprint: _incident(row) for row in rows if row.product in wanted}
 
 
+def assigned(con: Connection) -> tuple[tuple[Incident, IncidentEvent], ...]:
+    """Return what is open and was given to somebody, each with the event that did so last."""
+    t, e = s.incident.c, s.incident_event.c
+    last = select(func.max(e.id)).where(e.kind == "assigned").group_by(e.incident_id)
+    query = select(s.incident, e.at, e.actor).where(e.incident_id == t.id, e.id.in_(last))
+    rows = con.execute(query.where(t.state != RESOLVED, t.assignee != "").order_by(t.id))
+    return tuple((_incident(row), IncidentEvent(row.id, row.at, "assigned", row.actor)) for row in rows)
+
+
 def settled(
     con: Connection, products: Iterable[str], since: datetime
 ) -> tuple[tuple[Subject, datetime, datetime], ...]:

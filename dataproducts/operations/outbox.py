@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 WAITING, JOINED, SENT, CANCELLED, DROPPED = "waiting", "joined", "sent", "cancelled", "dropped"
 STATES = (WAITING, JOINED, SENT, CANCELLED, DROPPED)
 QUIET, MUTED = "quiet", "muted"
-ESCALATED, RECOVERED = "escalated", "recovered"
+ASSIGNED, ESCALATED, RECOVERED = "assigned", "escalated", "recovered"
 ACTOR = "alerts"
 """Who is named in the timeline of an incident for what was sent."""
 
