@@ -14,7 +14,7 @@ from dataproducts.slo.evaluate import evaluate
 from tests.trust import FAULTS, PURCHASES, Replay, local, outcomes, replay
 
 DAYS = 10
-FRESH_FOR = timedelta(hours=28)
+FRESH_FOR = timedelta(hours=26)
 
 
 @pytest.fixture(scope="module")
@@ -82,7 +82,7 @@ def stale_hours(done: Replay, start: datetime, end: datetime) -> tuple[float, fl
 
 
 def test_freshness_as_computed_by_hand(done, attained):
-    """Hours in which the newest line was older than 28 hours, from the lines that the replay knows it delivered."""
+    """Hours in which the newest line was older than 26 hours, from the lines that the replay knows it delivered."""
     one = attained["purchase_lines.latency"]
     bad, total = stale_hours(done, done.end - timedelta(days=28), done.end)
     assert bad > 0
@@ -91,7 +91,7 @@ def test_freshness_as_computed_by_hand(done, attained):
     for burn in one.burns:
         for share, window in ((burn.long, burn.alarm.long), (burn.short, burn.alarm.short)):
             bad, total = stale_hours(done, done.end - window, done.end)
-            assert share == pytest.approx(bad / total / 0.03, abs=1e-9)
+            assert share == pytest.approx(bad / total / 0.01, abs=1e-9)
 
 
 def test_uniqueness_as_counted_by_hand(done, attained):

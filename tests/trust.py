@@ -52,14 +52,14 @@ FIRST = date(2017, 9, 24)
 PURCHASES = "retail/purchases"
 # When each product is refreshed, by the local clock: a minute after its schedule.
 NIGHT = {
-    "retail/customers": time(1, 31),
-    "retail/products": time(1, 32),
-    PURCHASES: time(2, 1),
-    "retail/purchase_facts": time(3, 1),
-    "retail/customer_value": time(4, 1),
-    "retail/product_affinity": time(4, 31),
+    "retail/customers": time(0, 11),
+    "retail/products": time(0, 12),
+    PURCHASES: time(0, 21),
+    "retail/purchase_facts": time(0, 31),
+    "retail/customer_value": time(0, 46),
+    "retail/product_affinity": time(0, 51),
 }
-LOOKS = (time(2, 15), time(5), time(12, 15), time(13, 30), time(20))
+LOOKS = (time(1), time(2, 15), time(12, 15), time(13, 30), time(20))
 REPAIR = time(12, 30)
 
 
@@ -301,7 +301,7 @@ def replay(folder: Path, *, days: int, first: date = FIRST, every: int = 1) -> R
             store=folder / "store",
             ledger_url="",
             operations_url="",
-            clock=local(first, time(2)),
+            clock=local(first, time(0)),
             replay=True,
             sources={
                 "transactions": {"type": "local", "package": "", "path": str(folder / "till"), "format": "parquet"}
@@ -350,7 +350,7 @@ class _Player:
         self.delivered = self.till.newest(before)
         for product in self.products:
             self.refresh(product, local(first, NIGHT[product.address]), ())
-        self.look(local(first, LOOKS[1]))
+        self.look(local(first, LOOKS[0]))
 
     def play(self, day: date) -> None:
         """Play the night and the day after `day`, whose file is delivered then."""
