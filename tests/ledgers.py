@@ -18,7 +18,7 @@ import sqlalchemy as sa
 from alembic.command import upgrade
 from alembic.config import Config
 
-from dataproducts.database import connect, reading, writing
+from dataproducts.database import Branch, connect, reading, writing
 from dataproducts.ledger import Ledger, schema
 from dataproducts.publish import publish
 from dataproducts.release import Consumed
@@ -111,10 +111,10 @@ def thaw(revision: str, url: str) -> None:
         here.dispose()
 
 
-def migrate_to(con: sa.Connection, revision: str) -> None:
-    """Bring the schema on `con` to `revision` by the migrations alone."""
+def migrate_to(con: sa.Connection, revision: str, branch: Branch = schema.BRANCH) -> None:
+    """Bring the schema on `con` to `revision` of its branch by the migrations alone."""
     config = Config()
-    config.set_main_option("script_location", str(Path(schema.__file__).parent / "migrations"))
+    config.set_main_option("script_location", str(branch.scripts))
     config.attributes["connection"] = con
     upgrade(config, revision)
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import sqlite3
+from contextlib import closing
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 from alembic.autogenerate import compare_metadata
@@ -10,14 +13,16 @@ from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 
-from dataproducts.database import connect, reading
+from dataproducts.database import connect, reading, writing
 from dataproducts.errors import ConflictError, StoreError
 from dataproducts.ledger import Ledger
 from dataproducts.operations import Operations, bookmark, migrate, move_bookmark
 from dataproducts.operations.schema import BRANCH
+from tests.ledgers import migrate_to, schema_of
 from tests.postgres import database
 from tests.releasing import sqlite
 
+FROZEN = Path(__file__).parent / "golden/operations"
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 
 
@@ -40,6 +45,24 @@ def test_the_migrations_make_the_schema(url):
     config.set_main_option("script_location", str(BRANCH.scripts))
     scripts = [script.revision for script in ScriptDirectory.from_config(config).walk_revisions()]
     assert list(BRANCH.revisions) == scripts[::-1]
+
+
+@pytest.mark.parametrize("revision", BRANCH.revisions)
+def test_a_migration_that_was_released_stays(revision, tmp_path):
+    """The migrations up to a revision make the very schema that was kept when it was new, which is never kept again."""
+    path = tmp_path / "made.sqlite"
+    engine = connect(f"sqlite:///{path}", BRANCH)
+    with writing(engine) as con:
+        migrate_to(con, revision, BRANCH)
+    engine.dispose()
+    with closing(sqlite3.connect(path)) as made:
+        found = "\n".join(sorted(schema_of(made))) + "\n"
+    kept = FROZEN / f"{revision}.sql"
+    if not kept.exists():
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        kept.write_text(found, encoding="utf-8")
+        pytest.fail(f"{kept.name} was kept for the first time: commit it")
+    assert found == kept.read_text(encoding="utf-8")
 
 
 def test_a_bookmark_moves_with_its_transaction(url):
