@@ -141,6 +141,7 @@ _ORDERED = {
     "threshold": st.none() | _THRESHOLDS,
     "begins": st.none() | st.dates().map(str),
     "ends": st.none() | st.dates().map(str),
+    "window": st.none() | st.sampled_from(["28d", "4w", "7d", "10d", "1d", "month", "quarter", "soon"]),
     "limit": st.none() | st.sampled_from(["5 %", "6 %", "20 rows", "30 rows"]),
     "duration": st.none() | st.sampled_from(["26h", "90 min", "2 d", 1.5, 2]),
     "sla": st.none()
@@ -483,6 +484,81 @@ def test_a_second_major_of_one_port_is_offered_beside_the_first(tmp_path: Path) 
     file.write_text(text, encoding="utf-8")
     report = compare(read_state(BASE), read_state(head), as_of=TODAY)
     assert (["contract_added", "port_added"], (), ()) == (kinds(report), report.faults, report.warnings)
+
+
+# --- ends that nobody was told of -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("end", "kind"),
+    [("2020-01-01", "end_moved_earlier"), ("2026-11-21", "end_moved_earlier"), ("2026-11-22", "end_announced")],
+)
+def test_an_end_is_announced_before_it_comes(tmp_path: Path, end: str, kind: str) -> None:
+    """A first sunset, or end of life, on the day of the comparison or before it breaks: nobody was told in time."""
+    base = edited(
+        tmp_path / "base",
+        [{"file": "product.yaml", "from": '  - {property: sunsetDate, value: "2030-06-30"}\n', "to": ""}],
+    )
+    head = tmp_path / "head"
+    for name, before, after in (
+        ("product.yaml", "customProperties:\n", f"customProperties:\n  - {{property: sunsetDate, value: '{end}'}}\n"),
+        ("contracts/orders.odcs.yaml", "roles:\n", f"  - {{property: endOfLife, value: '{end}T08:00:00Z'}}\nroles:\n"),
+        ("contracts/states.odcs.yaml", "schema:\n", f"slaProperties: [{{property: el, value: '{end}'}}]\nschema:\n"),
+    ):
+        shutil.copytree(base, head, dirs_exist_ok=True)
+        text = (base / name).read_text(encoding="utf-8")
+        (head / name).write_text(text.replace(before, after, 1), encoding="utf-8")
+        report = compare(read_state(base), read_state(head), as_of=TODAY)
+        if name.endswith("states.odcs.yaml"):  # nobody reads it
+            assert Grade.NEUTRAL == report.grade
+        else:
+            assert [kind] == kinds(report), name
+
+
+def test_a_product_whose_descriptor_is_deleted_is_gone(tmp_path: Path) -> None:
+    """Contracts without a product.yaml offer no port: the product is removed, whatever stays in its folder."""
+    base, head = project(tmp_path / "base"), project(tmp_path / "head")
+    (head / "assets/shop/orders/product.yaml").unlink()
+    report = compared(base, head)
+    assert (["product_removed"], True) == (kinds(report), report.is_refused)
+    alone = compare(
+        read_state(base / "assets/shop/orders"), read_state(head / "assets/shop/orders"), as_of=date(2026, 1, 1)
+    )
+    assert (["product_removed"], True) == (kinds(alone), alone.is_refused)
+
+
+# --- files without a format of their own ----------------------------------------------------------------------------
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(seed=st.integers(0, 10**9), root=st.sampled_from(["access", "semantic"]))
+def test_whatever_changes_in_access_and_semantic_is_told_as_something_to_look_at(seed: int, root: str) -> None:
+    """A change of either file is breaking, additive or one of meaning, unless it is one of the words that are known."""
+    text = (BASE / f"{root}.yaml").read_text(encoding="utf-8")
+    chance = random.Random(seed)
+    data = yaml.safe_load(text)
+    key = chance.choice(["tags", "id", "kind", "version", "purpose", "context", "allow", "where", "customProperties"])
+    value = chance.choice([[], {}, ["a"], "x", 0, False, [{"property": "a", "value": 1}], ["a", {"name": "b"}]])
+    inside = chance.choice([data, *(entry for inner in data.values() for entry in inner)])
+    inside[key] = value
+    name = f"{root}.yaml"
+    before, after = flatten(parse_yaml(text, name), root), flatten(parse_yaml(yaml.safe_dump(data), name), root)
+    for found in (changes(before, after), changes(after, before)):
+        assert found
+        assert any(one.grade is not Grade.NEUTRAL or one.changes_meaning for one in found)
+
+
+def test_grants_in_another_form_are_told(tmp_path: Path) -> None:
+    """A grant that is a bare name among others, another order of masks, or an emptied list is no silent change."""
+    for number, (before, after) in enumerate(
+        (
+            ("grants:\n", "grants:\n  - intern\n"),
+            ("masks:\n", "masks:\n  - {classification: restricted, mask: keep}\n"),
+            ("masks:\n  - {classification: personal, mask: hash}\n", "masks: []\n"),
+        )
+    ):
+        head = edited(tmp_path / str(number), [{"file": "access.yaml", "from": before, "to": after}])
+        assert Grade.BREAKING is compare(read_state(BASE), read_state(head), as_of=TODAY).grade, after
 
 
 # --- files that cannot be read --------------------------------------------------------------------------------------

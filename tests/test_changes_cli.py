@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import html
 import json
 import os
+import re
 import subprocess
 from typing import TYPE_CHECKING
 
@@ -196,6 +198,27 @@ def test_markdown_is_a_comment_that_nobody_can_take_over(repository: Path, shell
     assert [5] == [row.replace("\\|", "").count("|") for row in rows]
     assert not {"@all", "<b>", "[y]"} & set(ran.out.replace("`orders", "").split())
     assert "**Refused**" in ran.out
+    assert "p&#64;x.org" in ran.out, "an address can be copied"
+
+
+def test_no_version_and_no_id_gets_into_a_comment_as_markup(repository: Path, shell: Callable[..., Ran]) -> None:
+    """A version with a picture and a call in it, and an id of two lines, stay text on the line where they are told."""
+    name = r'"shop.orders.orders\n\n# Approved by @org/team"'
+    edit(repository, ORDERS, "id: shop.orders.orders", f"id: {name}")
+    edit(repository, "assets/shop/orders/product.yaml", "contractId: shop.orders.orders", f"contractId: {name}")
+    commit(repository, "id")
+    hostile = r'"2.0.0 @org/team\n\n# ![x](https://x.org/x.png) ~~x~~ _x_"'
+    edit(repository, ORDERS, "version: 1.0.0", f"version: {hostile}")
+    edit(repository, ORDERS, "unique: true, ", "")
+    ran = shell(repository, "main", "--markdown")
+    assert [] == [line for line in ran.out.splitlines() if line.startswith("# ")]
+    assert not re.search(r"@org|!\[|\]\(|~~|_x_", re.sub(r"`[^`]*`", "", ran.out))
+    shown = html.unescape(re.sub(r"`[^`]*`", "", ran.out))
+    assert not re.search(r"(?<!\w)@\w", shown), "what the page shows calls nobody"
+    heading = next(line for line in ran.out.splitlines() if line.startswith("#### contract"))
+    assert heading.startswith(
+        "#### contract `shop.orders.orders  # Approved by @org/team` 1.0.0 → 2.0.0 &#64;&#8203;org/team  &#35;"
+    )
 
 
 def test_folders_and_lone_contracts(repository: Path, shell: Callable[..., Ran], tmp_path: Path) -> None:

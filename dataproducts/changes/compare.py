@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from datetime import date
 from typing import TYPE_CHECKING
 
 from dataproducts.changes.flatten import flatten
 from dataproducts.changes.matching import counterpart, match, was_unread
 from dataproducts.changes.model import Change, Clause, Grade, Graded, Reader, Report, worst
+from dataproducts.changes.objectives import with_defaults
 from dataproducts.changes.pair import change_of, changes, unseen
 from dataproducts.changes.states import FILES, plain
 from dataproducts.changes.steps import LESS, MORE, OTHER, RETIRED, Step
 from dataproducts.changes.versions import is_refused, least, shortfall
-from dataproducts.declare.fields import entries, text
+from dataproducts.declare.fields import day, entries, text
 from dataproducts.errors import Fault
 from dataproducts.product import Mark, Status, version_numbers
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-    from datetime import date
+    from collections.abc import Iterator, Mapping, Sequence
 
     from dataproducts.changes.readers import Reliance
     from dataproducts.changes.states import Files, State
@@ -70,6 +71,9 @@ class _Comparison:
             return
         if old is None or new is None:
             self.take_lone(old, new)
+            return
+        if old.is_product and not new.is_product:  # contracts that no product offers are read by nobody
+            self.take_lone(old, None)
             return
         contracts = [one for one in self.contracts(old, new) if one]
         for one in contracts:
@@ -131,9 +135,9 @@ class _Comparison:
         found += _transform_changes(old, new, stem, other)
         # A lone contract has no file name that would say what its table is called.
         found = tuple(replace(change, table=change.table or (stem if old.is_product else "")) for change in found)
-        is_seen = old.is_published(before)
-        found = found if is_seen else unseen(found, _UNSEEN)
-        found = tuple(self.with_readers(self.ended(change, old, stem), old) for change in found)
+        found = tuple(self.ended(change, old, stem) for change in found)
+        found = found if old.is_published(before) else unseen(found, _UNSEEN)
+        found = tuple(self.with_readers(change, old) for change in found)
         return self.grade("contract", (before, after), old, found)
 
     def grade(
@@ -196,15 +200,35 @@ class _Comparison:
             if any(path.endswith(f"/{FILES[kind]}") for files in (old, new) for path in files.unread):
                 continue
             before, after = (flatten(side, kind) if side else {} for side in sides)
+            if kind == "slo":
+                yield from self.promises(old, new, before, after)
+                continue
             for change in changes(before, after):
                 yield self.port(change, old) if change.path == "product.outputPorts[]" else self.ended(change, old)
 
+    def promises(
+        self, old: Files, new: Files, before: Mapping[str, Clause], after: Mapping[str, Clause]
+    ) -> Iterator[Change]:
+        """Yield what changed of the objectives in force, and of the rest of slo.yaml."""
+        for change in changes(*with_defaults(old, new, before, after)):
+            contract = old.contracts.get(change.table)
+            yield change if contract is None or old.is_published(contract) else unseen([change], _UNSEEN)[0]
+
     def ended(self, change: Change, old: Files, stem: str = "") -> Change:
-        """Return a change; a status that becomes `retired` after the end that readers were told broke no promise."""
-        if change.kind != "status_lowered" or change.after != Status.RETIRED or not self.is_over(old, stem):
+        """Return a change, graded by what day it is.
+
+        A status that becomes `retired` after the end that readers were told broke no promise; an end that has come
+        when it is announced is no notice.
+        """
+        sign = ""
+        if change.kind == "status_lowered" and change.after == Status.RETIRED and self.is_over(old, stem):
+            sign = RETIRED
+        elif change.kind == "end_announced" and (day(change.after[:10]) or date.max) <= self.as_of:
+            sign = LESS
+        if not sign:
             return change
         clause = Clause(change.address, change.path, change.after, change.mark, table=change.table)
-        return change_of(clause, Step(RETIRED, change.before, change.after))
+        return change_of(clause, Step(sign, change.before, change.after))
 
     def port(self, change: Change, old: Files) -> Change:
         """Return a change of a port with the table behind it; one that went after its end broke no promise."""

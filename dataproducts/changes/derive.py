@@ -37,6 +37,7 @@ FED: Mapping[str, tuple[str, ...]] = {
     "contract.schema[].quality[].asks": ("type", "metric", "rule", "arguments", "query", "engine", "implementation"),
     "contract.slaProperties[].value": ("property", "value", "valueExt", "unit", "element"),
     "contract.slaProperties[].enforcement": ("customProperties[severity]", "customProperties[blocking]"),
+    "slo.objectives[].counts": ("indicator", "table", "rules", "columns", "defaults", "incidents.ignore"),
 }
 """What each made clause is made of, for readers of the grading table; of a column's rules as of a table's."""
 

@@ -86,12 +86,13 @@ class _Walk:
             self.inner(value, replace(below, path=_COLUMN), key)
             return
         order = order_of(below.path)
-        if key == "customProperties" and isinstance(value, list):
+        if key == "customProperties" and isinstance(value, list) and order != "any":
             self.customs(value, below)
         elif (
             isinstance(value, list)
             and order_of(f"{below.path}[]") == "item"
-            and any(isinstance(v, dict) for v in value)
+            and value
+            and all(isinstance(v, dict) for v in value)
         ):
             self.items(key, value, below)
         elif order is not None and order != "item":

@@ -64,7 +64,7 @@ def table() -> Mapping[str, Row]:
 
 
 def row_of(path: str) -> Row:
-    """Return the row that grades the clause at `path`: its own, that of its key anywhere, or the last of all."""
+    """Return the row that grades the clause at `path`: its own, its entry's, its key's anywhere, or the last of all."""
     return _known(path) or table()["*"]
 
 
@@ -78,7 +78,7 @@ def _known(path: str) -> Row | None:
     known = table()
     parent, _, key = path.rpartition(".")
     bare = re.sub(r"\[.*", "", key)
-    for candidate in (path, f"{_ANYWHERE}{key}", f"{parent}.*"):
+    for candidate in (path, f"{parent}.*", f"{_ANYWHERE}{key}"):
         if candidate in known and candidate != "*":
             return known[candidate]
     return known.get(f"{_ANYWHERE}{bare}") if bare == "customProperties" and key != bare else None

@@ -5,7 +5,8 @@ for either. Each line below is one step of that order: its sign, what it is call
 is promised or offered, `-` less, `~` something else, `=` the same in other words, `!` an end is announced, `x` what
 goes after its end was announced. `neutral*`: no promise changes, and what readers find may mean something else.
 
-Only the first of the blocks that name a path counts, then `*.key`, wherever that key stands, then `*`.
+Only the first of the blocks that name a path counts, then that of its entry, `entry.*`, then `*.key`, wherever that key
+stands, then `*`.
 """
 
 BLOCKS = """
@@ -22,7 +23,7 @@ item file.contract
 any file.transform
   ~ transform_changed | neutral* | the same promises hold of rows that are made in another way
 
-ignored {contract,product,slo,access,semantic,design}.{apiVersion,kind,version}
+ignored {contract,product,slo,design}.{apiVersion,kind,version}
 ignored contract.slaDefaultElement
 any contract.id
   ~ contract_id_changed | breaking | input ports name the contract by its id
@@ -302,7 +303,15 @@ duration slo.objectives[].at_most
   - objective_loosened | breaking | the limit is laxer
   ~ objective_changed | breaking | nobody can tell if the old promise still holds
   = objective_reworded | neutral | the same limit
-any slo.objectives[].{indicator,window,table,rules,columns,column,port,by}
+window slo.objectives[].window
+  + objective_tightened | additive | the share is kept over each shorter time
+  - objective_loosened | breaking | the share is kept over a longer time, and may be missed within it
+  ~ objective_changed | breaking | nobody can tell if the old promise still holds
+  = objective_reworded | neutral | the same window
+members slo.objectives[].counts
+  + objective_tightened | additive | more rules count in it
+  - objective_loosened | breaking | fewer rules count in it
+any slo.objectives[].{indicator,table,rules,columns,column,port,by}
   ~ objective_changed | breaking | another thing is promised
 words slo.objectives[].{name,on_spent,severity,driver,runbook}
   = objective_reworded | neutral | what the owner does; the promise is the same
@@ -326,12 +335,24 @@ any access.masks
   ~ masks_changed | breaking | readers may see other values
 words access.tests
   = wording_changed | neutral | how the policy is tested
+words {access,access.grants[],semantic}.description
+  = description_changed | neutral | prose promises nothing that is checked
+any access.{,grants[].}*
+  ~ policy_changed | breaking | nothing here knows what it means, and it may shut readers out
+words {access,semantic}.{apiVersion,kind,version}
+  = format_changed | neutral* | the same words may mean something else
 
 item semantic.{,tables[].}{tables,dimensions,measures,joins,relationships,segments,metrics}[]
   + definition_added | additive | readers may use one definition more
   - definition_removed | breaking | what names it fails
+words semantic.{,tables[].}{tables,dimensions,measures,joins,relationships,segments,metrics}[].description
+  = description_changed | neutral | prose promises nothing that is checked
+words semantic.{,tables[].}{tables,dimensions,measures,joins,relationships,segments,metrics}[].{label,synonyms}
+  = wording_changed | neutral | words for readers
 any semantic.{,tables[].}{tables,dimensions,measures,joins,relationships,segments,metrics}[].*
   ~ definition_changed | breaking | the same name gives another figure
+any semantic.*
+  ~ model_changed | breaking | nothing here knows what it means, and it may give other figures
 
 item design.metrics[]
   + metric_added | additive | one more figure is defined

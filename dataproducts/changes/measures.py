@@ -12,10 +12,13 @@ from typing import TYPE_CHECKING, Any
 
 from dataproducts.changes.steps import LESS, MORE, NOTICE, OTHER, SAME, Step, canonical, presence, ranked, size, step
 from dataproducts.declare.implied_rules import limit_of
+from dataproducts.declare.slo import read_window
 from dataproducts.product import Operator, Sla
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from dataproducts.objective import Window
 
 
 def day(before: Any, after: Any) -> tuple[Step, ...]:
@@ -76,6 +79,26 @@ def _length(value: Any) -> tuple[str, float] | None:
     except ValueError:
         return None
     return None if seconds is None else ("seconds", seconds)
+
+
+def window(before: Any, after: Any) -> tuple[Step, ...]:
+    """Over how long a share counts; without a word, the last 28 days.
+
+    What holds over each week holds over each four, but not the other way round. Lengths that are not made of each
+    other do not compare.
+    """
+    old, new = (read_window("" if side is None else str(side)) for side in (before, after))
+    if old is None or new is None:
+        return step(before, after, OTHER)
+    if old == new:
+        return step(before, after, SAME)
+    return step(before, after, LESS if _is_made_of(new, old) else MORE if _is_made_of(old, new) else OTHER)
+
+
+def _is_made_of(longer: Window, shorter: Window) -> bool:
+    if not longer.period:
+        return not shorter.period and longer.days % shorter.days == 0
+    return shorter.days == 1 or (longer.period, shorter.period) == ("quarter", "month")
 
 
 Span = tuple[float, bool, float, bool]

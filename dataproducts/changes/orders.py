@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
-from dataproducts.changes.measures import begins, day, duration, ends, limit, sla, threshold
+from dataproducts.changes.measures import begins, day, duration, ends, limit, sla, threshold, window
 from dataproducts.changes.steps import LESS, MORE, NOTICE, OTHER, SAME, Step, canonical, presence, ranked, size, step
 from dataproducts.changes.widths import holds
 from dataproducts.product import Status
@@ -248,5 +248,6 @@ ORDERS: Mapping[str, Callable[[Any, Any], tuple[Step, ...]]] = {
     "duration": duration,
     "ends": ends,
     "threshold": threshold,
+    "window": window,
     "sla": sla,
 }

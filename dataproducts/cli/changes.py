@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from dataproducts.errors import Fault
 
 _STYLES = {"breaking": "red", "additive": "green", "neutral": "dim"}
-_MARKUP = {ord(sign): f"&#{ord(sign)};" for sign in "\\*[]<>|#@!&"}
+_MARKUP = {ord(sign): f"&#{ord(sign)};" for sign in "\\*[]<>|#@!&~_"}
 _BY_CONTRACTS = "for the changes of its contracts"
 _WORKING_TREE = "working tree"
 
@@ -159,7 +159,7 @@ def _markdown(report: Report) -> str:
         if faults:
             lines += [f"**{title}**", "", *(f"- {_prose(str(fault))}" for fault in faults), ""]
     for one in report.graded:
-        lines += [f"#### {one.of} `{_code(one.name)}` {_versions(one)}", ""]
+        lines += [f"#### {one.of} `{_code(one.name)}` {_prose(_versions(one))}", ""]
         if one.changes:
             lines += ["| grade | change | what | why |", "|---|---|---|---|", *map(_markdown_row, one.changes), ""]
         else:
@@ -177,11 +177,20 @@ def _markdown_row(change: Change) -> str:
 
 def _prose(value: str) -> str:
     """Return text that Markdown shows as it stands, in a cell too: nobody's contract writes the comment."""
-    return value.translate(_MARKUP)
+    import re  # noqa: PLC0415 - as above
+
+    # GitHub looks for names in what the page shows, where `&#64;` is @ again: something has to lie between the two.
+    # https://github.com/github/cmark-gfm/issues/181
+    return re.sub(r"(?<!\w)&#64;|&#35;", r"\g<0>&#8203;", _line(value).translate(_MARKUP))
 
 
 def _code(value: str) -> str:
-    return value.replace("`", "'").replace("|", "¦")
+    return _line(value).replace("`", "'").replace("|", "¦")
+
+
+def _line(value: str) -> str:
+    """Return text with blanks for what nobody sees, such as the end of a line, which begins another block."""
+    return "".join(char if char.isprintable() else " " for char in value)
 
 
 # --- as JSON --------------------------------------------------------------------------------------------------------
