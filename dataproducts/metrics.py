@@ -168,9 +168,14 @@ def _of_operations(con: Connection) -> Iterator[Metric]:
     yield _gauge("objective_attainment_ratio", "Share of good events, measured last.", keys, attained)
     left = _known((m.product, m.objective, m.days, m.budget_left) for m in measured)
     yield _gauge("error_budget_left_ratio", "1 is all of the budget, below 0 is overspent.", keys, left)
+    last = _moments({(product,): at for product, at in f.last_measured(con).items()})
+    yield _gauge("objectives_measured_timestamp_seconds", "When objectives were measured last.", ("product",), last)
     yield from _costs(con)
-    scores = {(product,): score for product, score in f.health(con).items()}
+    found = f.health(con)
+    scores = {(product,): score for product, (score, _) in found.items()}
     yield _gauge("health_score", "The data-health score, computed last.", ("product",), scores.items())
+    computed = _moments({(product,): at for product, (_, at) in found.items()})
+    yield _gauge("health_score_timestamp_seconds", "When the data-health score was computed.", ("product",), computed)
     looked = _moments({(): f.alive(con).get(_WATCHER)})
     yield _gauge("watcher_timestamp_seconds", "When the watcher looked last.", (), looked)
 

@@ -273,10 +273,13 @@ class Sla:
 
     @property
     def seconds(self) -> float | None:
-        """The value in seconds, where the unit is one of time (y, mo, w, d, h, m, s and their words), else None."""
+        """The value in seconds, where the unit is one of time (y, mo, w, d, h, m, s and their words), else None.
+
+        None of more than 1,000 years either: moments so long ago cannot be told.
+        """
         factor = _SECONDS.get(self.unit.lower())
         numeric = isinstance(self.value, (int, float)) and not isinstance(self.value, bool)
-        return float(self.value) * factor if factor and numeric else None
+        return float(self.value * factor) if factor and numeric and abs(self.value) <= _LONGEST_S / factor else None
 
 
 _SECONDS = {
@@ -288,6 +291,7 @@ _SECONDS = {
     **dict.fromkeys(("mo", "month", "months"), 30 * 86400),
     **dict.fromkeys(("y", "yr", "year", "years"), 365 * 86400),
 }
+_LONGEST_S = 1000 * 365 * 86400
 
 
 @dataclass(frozen=True, slots=True)

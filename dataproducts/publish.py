@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from dataproducts.errors import ConflictError, StoreError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from datetime import datetime
 
     from dataproducts.ledger import Ledger
@@ -17,12 +17,21 @@ if TYPE_CHECKING:
     from dataproducts.store import Store
 
 
-def publish(ledger: Ledger, store: Store, draft: Draft, *, note: str = "", now: datetime | None = None) -> Release:
+def publish(
+    ledger: Ledger,
+    store: Store,
+    draft: Draft,
+    *,
+    note: str = "",
+    now: datetime | None = None,
+    guard: Callable[[], None] = lambda: None,
+) -> Release:
     """Make `draft` the published release of its product, or change nothing; `now` dates it, if not the real time.
 
     The same draft published again gives the same release, so a caller that does not know how an attempt ended may
     repeat it. Files are checked first (the size of all, the hash of those that this refresh wrote); then one
-    transaction checks everything else and moves the head.
+    transaction checks everything else and moves the head. `guard` is asked last, within it, and raises what forbids
+    the release from outside of the ledger: whoever holds `Ledger.writing` meanwhile comes before or after.
 
     Raises:
         RefusedError: a table, a version, or a result that a blocking rule requires is missing, refused or failed.
@@ -35,7 +44,7 @@ def publish(ledger: Ledger, store: Store, draft: Draft, *, note: str = "", now: 
         return done
     try:
         _check_files(store, draft, ledger.check_draft(draft))
-        return ledger.commit_release(draft, key=key, note=note, now=now)
+        return ledger.commit_release(draft, key=key, note=note, now=now, guard=guard)
     except (StoreError, ConflictError):
         # An error at the commit does not tell whether it took place, and a twin may have been faster: look first.
         done = ledger.find_release(key)

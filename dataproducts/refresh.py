@@ -103,8 +103,7 @@ def begin(warehouse: Warehouse, product: DataProduct, *, refresh_id: str, run_id
     this refresh does not see. Raises: RefusedError, for a product that is retired or reads one, for an upstream
     without a release, or where the clock of a replay has not moved since the head; ConflictError, for a mixture.
     """
-    if closed := closed_by(warehouse, product):
-        raise RefusedError(closed)
+    _refuse_closed(warehouse, product)
     now = warehouse.recorded_at()
     if warehouse.is_replay and warehouse.ledger.find_refresh(refresh_id, product.address) is None:
         _require_later(warehouse, product, now)
@@ -112,6 +111,11 @@ def begin(warehouse: Warehouse, product: DataProduct, *, refresh_id: str, run_id
     return warehouse.ledger.open_refresh(
         refresh_id, product.address, run_id=run_id or refresh_id, upstream=upstream, now=now
     )
+
+
+def _refuse_closed(warehouse: Warehouse, product: DataProduct) -> None:
+    if closed := closed_by(warehouse, product):
+        raise RefusedError(closed)
 
 
 def _require_later(warehouse: Warehouse, product: DataProduct, now: datetime) -> None:
@@ -246,8 +250,8 @@ def release(
     What the combination needs and nobody judged yet is judged first (a foreign key into a table that moved). `fix`
     says what the release repairs: it is noted, and lets the release pass although a spent budget freezes others.
     Raises: RefusedReleaseError, if that fails; RefusedError, if there is nothing to release, a table was refused,
-    a spent budget freezes the product, or a table that would be carried over does not fit its contract or what it was
-    made from any more;
+    a spent budget freezes the product, it was retired meanwhile or reads what was, or a table that would be carried
+    over does not fit its contract or what it was made from any more;
     ConflictError, if another release came first or a contract changed since it was judged; StoreError.
     """
     with metered(warehouse, refresh) as spent, _explained(warehouse, refresh):
@@ -297,7 +301,14 @@ def _release(
     )
     refuse_frozen(warehouse, product, scene, fix=fix)
     note = "; ".join(part for part in (f"fix: {fix}" if fix else "", warehouse.clock_note()) if part)
-    published = publish(warehouse.ledger, warehouse.store, draft, note=note, now=warehouse.recorded_at())
+    published = publish(
+        warehouse.ledger,
+        warehouse.store,
+        draft,
+        note=note,
+        now=warehouse.recorded_at(),
+        guard=lambda: _refuse_closed(warehouse, product),  # it may have been retired since the refresh began
+    )
     return ReleaseOutcome(published, judged, serve(warehouse, product))
 
 
@@ -316,8 +327,13 @@ def serve(warehouse: Warehouse, product: DataProduct) -> str:
     or by `dataproducts verify --repair`, so a failure here must not turn the release into an error.
     """
     try:
-        standing = standing_of(warehouse.environment, product)
-        render(warehouse.ledger, warehouse.store, product.address, product.published, standing=standing)
+        render(
+            warehouse.ledger,
+            warehouse.store,
+            product.address,
+            product.published,
+            standing=lambda: standing_of(warehouse.environment, product),
+        )
     except (StoreError, OSError, duckdb.Error) as error:
         return str(error)
     return ""

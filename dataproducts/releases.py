@@ -11,17 +11,18 @@ from typing import TYPE_CHECKING, Any
 from dataproducts.errors import RefusedError, StoreError, UnknownNameError, UsageError
 from dataproducts.publish import publish
 from dataproducts.release import ROLLBACK, Draft
-from dataproducts.serving import served_release
+from dataproducts.serving import served_release, served_step
 from dataproducts.sql import quote
 from dataproducts.store import new_id
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     import duckdb
 
     from dataproducts.ledger import Ledger
     from dataproducts.release import FileRef, Release, Version
+    from dataproducts.standing import Standing
     from dataproducts.store import Store
 
 _EMPTY: Mapping[str, Any] = MappingProxyType({})
@@ -232,8 +233,16 @@ def rollback(
     return publish(ledger, store, draft, note=reason or f"back to release {to}", now=now)
 
 
-def verify(ledger: Ledger, store: Store, product: str | None = None) -> tuple[Finding, ...]:
+def verify(
+    ledger: Ledger,
+    store: Store,
+    product: str | None = None,
+    *,
+    standing: Callable[[str], Standing | None] = lambda _product: None,
+) -> tuple[Finding, ...]:
     """Return everything that is not as the ledger says; every kept file is read and hashed.
+
+    `standing` tells how a product stands in its lifecycle, which its serving file has to show; None if nobody knows.
 
     Raises:
         UnknownNameError: `product` has no release.
@@ -248,6 +257,7 @@ def verify(ledger: Ledger, store: Store, product: str | None = None) -> tuple[Fi
         found += _verify_line(name, releases, before, _head_number(ledger, name))
         found += _verify_files(ledger, store, name, releases)
         found += _verify_serving(ledger, store, name)
+        found += _verify_standing(store, name, standing)
     if product is None:
         found += _strays(ledger, store)
     return tuple(found)
@@ -374,6 +384,22 @@ def _verify_serving(ledger: Ledger, store: Store, product: str) -> Iterator[Find
         yield Finding(
             "serve", product, f"{product}: the serving file shows {shown}, published is {after}: render it again"
         )
+
+
+def _verify_standing(store: Store, product: str, standing: Callable[[str], Standing | None]) -> Iterator[Finding]:
+    """Find a port that shows another step of the lifecycle than the last: that of a retired product would be open."""
+    before = standing(product)
+    try:
+        shown = served_step(store, product)
+    except StoreError:
+        return  # told already: nobody can read it
+    after = standing(product)
+    if shown and before and after and shown not in {(str(one.status), one.since) for one in (before, after)}:
+        message = (
+            f"{product}: the serving file shows it as {shown[0]}, and its lifecycle status is {after.status}: "
+            "render it again"
+        )
+        yield Finding("serve", product, message)
 
 
 def _strays(ledger: Ledger, store: Store) -> Iterator[Finding]:

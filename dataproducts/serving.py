@@ -7,6 +7,7 @@ import json
 import os
 import secrets
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import duckdb
@@ -15,7 +16,7 @@ from dataproducts.errors import StoreError, UnknownNameError
 from dataproducts.sql import literal, quote
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from dataproducts.ledger import Ledger
@@ -77,7 +78,7 @@ def render(
     published: Collection[str],
     *,
     history: int = 10,
-    standing: Standing | None = None,
+    standing: Callable[[], Standing | None] = lambda: None,
 ) -> Path:
     """Write the serving file of `product` for its published release, in place of the one before; return its path.
 
@@ -85,9 +86,9 @@ def render(
     tells about them. Only the tables in `published` are there, and nothing of the quarantine. Readers that have the
     old file open keep reading it. It may be called at any time, to repair the file as well.
 
-    `standing` says how the product stands: its warning is in `meta.lifecycle` and the comment of each view. Of one
-    that was retired, `published` has the same views, which answer any query with an error that names the successor,
-    and `history` has none; `meta` stays, as its tombstone.
+    `standing` tells how the product stands, once nobody else renders: its warning is in `meta.lifecycle` and the
+    comment of each view. Of one that was retired, `published` has the same views, which answer any query with an error
+    that names the successor, and `history` has none; `meta` stays, as its tombstone.
 
     Raises:
         UnknownNameError: the product has no release.
@@ -95,18 +96,20 @@ def render(
     """
     folder, path = store.serve_folder(), store.serve_path(product)
     temporary = folder / f".{path.name}.{secrets.token_hex(6)}.tmp"
-    # One at a time, and the head is read inside: a slow process must not bring back an older release.
+    # One at a time; head and standing are read inside: a slow process must not bring back an older release, nor open
+    # the port of a product that was retired while it waited.
     with _locked(folder / f".{path.name}.lock"):
+        stands = standing()
         releases = _releases(ledger, product, history)
         versions = ledger.versions(i for release in releases for ids in release.items.values() for i in ids)
-        if standing and standing.is_closed:
-            views = _closed(releases[0], versions, published, standing.warning)
+        if stands and stands.is_closed:
+            views = _closed(releases[0], versions, published, stands.warning)
         else:
             views = _tables(store, releases, versions, published)
         views |= _meta(ledger, releases, versions, published)
-        views["meta", "lifecycle"] = _values(_LIFECYCLE, _told(standing) if standing else [])
+        views["meta", "lifecycle"] = _values(_LIFECYCLE, _told(stands) if stands else [])
         try:
-            _write(temporary, views, comment=standing.warning if standing else "")
+            _write(temporary, views, comment=stands.warning if stands else "")
             temporary.chmod(0o600)
             with temporary.open("rb") as file:
                 os.fsync(file.fileno())
@@ -125,16 +128,36 @@ def served_release(store: Store, product: str) -> int | None:
     Raises:
         StoreError: the file cannot be read.
     """
+    row = _shown(store, product, "SELECT release FROM served.meta.release WHERE is_head")
+    return None if row is None else int(row[0])
+
+
+def served_step(store: Store, product: str) -> tuple[str, datetime | None] | None:
+    """Return the lifecycle status that the serving file of `product` shows, with the moment of its step.
+
+    A status that a file alone speaks of has no such moment. None if nothing is shown.
+
+    Raises:
+        StoreError: the file cannot be read.
+    """
+    row = _shown(store, product, "SELECT status, epoch_us(since) FROM served.meta.lifecycle")
+    if row is None:
+        return None
+    return str(row[0]), None if row[1] is None else datetime.fromtimestamp(0, UTC) + timedelta(microseconds=row[1])
+
+
+def _shown(store: Store, product: str, sql: str) -> tuple[Any, ...] | None:
+    """The first row of a query of the serving file; None if there is no such row, or file."""
     path = store.serve_path(product)
     if not path.exists():
         return None
     try:
         with duckdb.connect() as con:
             con.execute(f"ATTACH {literal(str(path))} AS served (READ_ONLY)")
-            row = con.execute("SELECT release FROM served.meta.release WHERE is_head").fetchone()
+            row: tuple[Any, ...] | None = con.execute(sql).fetchone()
     except duckdb.Error as error:
         raise StoreError(f"{path}: the serving file cannot be read: {error}. Render it again.") from error
-    return None if row is None else int(row[0])
+    return row
 
 
 def _releases(ledger: Ledger, product: str, history: int) -> tuple[Release, ...]:

@@ -13,6 +13,9 @@ if TYPE_CHECKING:
 NO_SUCCESSOR = "none"
 """What is written in place of a successor's address where nothing takes over."""
 
+PARTICULARS = ("access", "docs")
+"""What a review may look at in particular, beside the product: who may read it, and what is written about it."""
+
 
 @dataclass(frozen=True, slots=True)
 class Standing:

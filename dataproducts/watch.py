@@ -247,9 +247,10 @@ def _measure(
 def _evaluated(
     warehouse: Warehouse, con: Connection, product: DataProduct, now: datetime
 ) -> tuple[tuple[Attained, ...], tuple[Finding, ...], tuple[Recovery, ...]]:
-    attained = evaluate.evaluate(product, warehouse.ledger, con, now=now, clock=warehouse.frozen_clock)
+    clock, production = warehouse.frozen_clock, warehouse.environment.is_production
+    attained = evaluate.evaluate(product, warehouse.ledger, con, now=now, clock=clock, production=production)
     wrong, right = findings.findings(attained)
-    load = findings.missing(product, warehouse.ledger, con, now=now)
+    load = findings.missing(product, warehouse.ledger, con, now=now, clock=clock, production=production)
     wrong += (load,) if isinstance(load, Finding) else ()
     right += (load,) if isinstance(load, Recovery) else ()
     return attained, wrong, right

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import shutil
@@ -9,7 +10,8 @@ import signal
 import subprocess
 import sys
 import textwrap
-from datetime import date, timedelta
+import threading
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import dagster as dg
@@ -18,6 +20,7 @@ import pytest
 from jsonschema import Draft202012Validator
 from sqlalchemy import select
 
+from dataproducts import refresh as refreshing
 from dataproducts.alerts import queue_announcement
 from dataproducts.compile import compile_domain
 from dataproducts.compile.describe import release_key
@@ -29,10 +32,10 @@ from dataproducts.lifecycle.reviews import dues, reminders, review
 from dataproducts.lifecycle.states import MOVES, Step, counts, find_move, reading_operations, standing_of
 from dataproducts.load import load_project
 from dataproducts.operations import Operations, schema
-from dataproducts.operations.transitions import history
+from dataproducts.operations.transitions import history, record
 from dataproducts.plan import plan_product
 from dataproducts.product import Severity, Status
-from dataproducts.refresh import serve
+from dataproducts.refresh import begin, refresh_table, release, serve
 from dataproducts.standing import Standing
 from dataproducts.warehouse import Warehouse
 from tests import sample_project as sample
@@ -98,6 +101,10 @@ def test_retired_is_final():
         ("active", "active", True, "active"),
         ("active", "deprecated", False, "deprecated"),
         ("deprecated", "active", True, "deprecated"),
+        ("deprecated", None, True, "draft"),
+        ("deprecated", "draft", True, "draft"),
+        ("deprecated", None, False, "deprecated"),
+        (None, "deprecated", True, "deprecated"),
         ("draft", "active", True, "draft"),
         ("retired", "active", True, "retired"),
         ("active", "retired", False, "retired"),
@@ -366,6 +373,31 @@ def test_the_sunset_can_be_forced_but_not_the_consumers(tmp_path):
     assert taken.planned.transition.detail["forced"] is True
 
 
+@pytest.mark.parametrize("declared", ["active", "deprecated"])
+def test_in_production_a_deprecation_follows_a_promotion(tmp_path, declared):
+    """A file alone makes nothing deprecated there: no step leads past what `active` asks, and nothing is scheduled."""
+    root = make_live(tmp_path, status=declared, reader=False)
+    standing = standing_of(environment(root, production=True), product(root, ORDERS))
+    assert (Status.DRAFT, False, "") == (standing.status, standing.is_scheduled, standing.warning)
+    assert "no promotion is recorded, so it is not scheduled" in standing.drift
+    with pytest.raises(RefusedError, match="is draft, so it cannot be deprecated"):
+        look(root, "deprecate", production=True, **WAY | {"successor": "none"})
+    assert [] == lacking(look(root, "deprecate", **WAY | {"successor": "none"}))
+
+
+def test_a_file_that_retires_early_does_not_forget_the_sunset(tmp_path):
+    """Edited from deprecated to retired with its last day still to come, a product is not retired without force."""
+    root = make_live(tmp_path, status="retired", reader=False)
+    gone(root)
+    edit(root / ORDERS_YAML, "  - property: tier", "  - {property: sunsetDate, value: 2099-01-31}\n  - property: tier")
+    for production in (False, True):
+        planned = look(root, "retire", reason="It moved.", production=production)
+        assert Status.DEPRECATED is planned.move.before
+        ((guard, text),) = lacking(planned)
+        assert ("sunset", True) == (guard, f"{ORDERS} was promised until 2099-01-31" in text)
+        assert [] == lacking(look(root, "retire", reason="It moved.", forced=True, production=production))
+
+
 def test_a_draft_is_withdrawn(tmp_path):
     """What nobody was promised is retired at once, with a reason, whatever characters that has."""
     root = built(make_live(tmp_path, reader=False))
@@ -525,6 +557,131 @@ def test_a_retirement_that_could_not_be_shown_is_shown_again(tmp_path):
     assert ["retire"] == [kind for kind, *_ in recorded(environment(root).operations)]
 
 
+def test_a_port_that_could_not_be_closed_is_told_found_and_closed(tmp_path, monkeypatch):
+    """`retire` ends with 1 where the port still answers, `verify` finds it, and a repair closes it."""
+    root = built(make_live(tmp_path, reader=False))
+    gone(root)
+    lock = root / ".dataproducts/serve/.shop.orders.duckdb.lock"
+    lock.unlink()
+    lock.mkdir()  # nobody can render
+    ran = cli(root, "lifecycle", ORDERS, "retire", "--reason", "Merged.", monkeypatch=monkeypatch)
+    assert (1, ["retire"]) == (ran.code, [kind for kind, *_ in recorded(environment(root).operations)])
+    assert f"{ORDERS} is retired, and its port is still open" in ran.err
+    lock.rmdir()
+    assert [(10,)] == served(root, ORDERS, "SELECT count(*) FROM published.orders")
+    found = cli(root, "verify", "--json", monkeypatch=monkeypatch)
+    assert (1, ["serve"]) == (found.code, [finding["kind"] for finding in json.loads(found.out)])
+    assert "its lifecycle status is retired: render it again" in json.loads(found.out)[0]["message"]
+    assert 0 == cli(root, "verify", "--repair", monkeypatch=monkeypatch).code
+    with pytest.raises(duckdb.InvalidInputException, match="is retired"):
+        served(root, ORDERS, "SELECT count(*) FROM published.orders")
+
+
+def test_an_open_port_is_found_though_the_file_said_retired_before(tmp_path, monkeypatch):
+    """Rendered while only the file spoke of retirement, a port is open: it is told apart by the step that it shows."""
+    root = built(make_live(tmp_path, reader=False))
+    gone(root)
+    edit(root / ORDERS_YAML, "status: draft", "status: retired")
+    assert 0 == cli(root, "verify", "--repair", monkeypatch=monkeypatch).code
+    path = root / ".dataproducts/serve/shop.orders.duckdb"
+    kept = path.read_bytes()
+    go(root, "retire", reason="Merged.", forced=True)
+    path.write_bytes(kept)
+    assert 1 == cli(root, "verify", monkeypatch=monkeypatch).code
+
+
+# At the same time
+
+
+def test_a_retirement_while_a_build_runs_wins(tmp_path):
+    """Retired after its refresh began: nothing is published, and the port stays closed."""
+    root = built(make_live(tmp_path, reader=False))
+    gone(root)
+    found = product(root, ORDERS)
+    with Warehouse.open(environment(root)) as warehouse, warehouse.connect() as con:
+        refresh = begin(warehouse, found, refresh_id="slow")
+        refresh_table(warehouse, found, found.table("customers"), refresh=refresh, con=con)
+        go(root, "retire", reason="Merged.")
+        with pytest.raises(RefusedError, match="shop/orders is retired since 2026-01-10: Merged"):
+            release(warehouse, found, refresh=refresh, con=con)
+        assert 1 == warehouse.ledger.head(ORDERS).number
+    with pytest.raises(duckdb.InvalidInputException, match="is retired"):
+        served(root, ORDERS, "FROM published.orders")
+
+
+def test_a_retirement_of_what_a_build_reads_wins(tmp_path):
+    """A product whose input was retired after its refresh began is not released."""
+    root = built(make_live(tmp_path, status="active"), ORDERS, VALUE)
+    go(root, "deprecate", **WAY | {"successor": "none"})
+    retirement = look(root, "retire", reason="Moved.").transition
+    reader, wired = product(root, VALUE), environment(root)
+    with Warehouse.open(wired) as warehouse, warehouse.connect() as con:
+        refresh = begin(warehouse, reader, refresh_id="slow")
+        refresh_table(warehouse, reader, reader.tables[0], refresh=refresh, con=con)
+        with Operations.open(wired.operations) as operations, operations.writing() as writing:
+            record(writing, retirement)  # past its guards: a reader that nobody knew of
+        with pytest.raises(RefusedError, match="reads what is no more: shop/orders is retired"):
+            release(warehouse, reader, refresh=refresh, con=con)
+        assert 1 == warehouse.ledger.head(VALUE).number
+
+
+def test_a_retirement_waits_for_a_release_that_is_being_committed(tmp_path, monkeypatch):
+    """Between the last look at the standing and the commit of a release nobody can retire: it comes before or after."""
+    root = built(make_live(tmp_path, reader=False))
+    gone(root)
+    wired = environment(root)
+    real, seen = refreshing.closed_by, []
+    retired = threading.Thread(target=lambda: go(root, "retire", reason="Merged."))
+
+    def closed_by(*arguments):
+        closed = real(*arguments)
+        if seen:  # the second look, just before the commit
+            retired.start()
+            retired.join(timeout=1)
+        seen.append((closed, recorded(wired.operations)))
+        return closed
+
+    monkeypatch.setattr(refreshing, "closed_by", closed_by)
+    edit(root / "data/customers.csv", "3,c@x.org", "3,d@x.org")
+    assert 2 == build(root, ORDERS).release.number
+    retired.join(timeout=60)
+    assert [("", []), ("", [])] == seen
+    assert ["retire"] == [kind for kind, *_ in recorded(wired.operations)]
+    with pytest.raises(duckdb.InvalidInputException, match="is retired"):
+        served(root, ORDERS, "FROM published.orders")
+
+
+def test_ledger_and_operations_may_be_one_file(tmp_path):
+    """Where both are one SQLite file, which has one writer, a retirement does not wait for itself."""
+    root = built(make_live(tmp_path, reader=False))
+    gone(root)
+    url = environment(root).ledger
+    assert "" == go(root, "retire", reason="Merged.", operations_url=url).serving_error
+    assert [("retire", "draft", "retired", "ada", "Merged.")] == recorded(url)
+
+
+def test_who_renders_last_shows_how_the_product_stands_then(tmp_path):
+    """A refresh that waits for its turn to render while the product is retired does not open the port again."""
+    root = built(make_live(tmp_path, status="active", reader=False))
+    gone(root)
+    go(root, "deprecate", **WAY | {"successor": "none"})
+    wired, found = environment(root), product(root, ORDERS)
+    folder, ended = root / ".dataproducts/serve", []
+    with Warehouse.open(wired) as warehouse, (folder / ".shop.orders.duckdb.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        waiting = threading.Thread(target=lambda: ended.append(serve(warehouse, found)))
+        waiting.start()
+        waiting.join(timeout=1)
+        planned = look(root, "retire", reason="Moved.", forced=True)
+        with Operations.open(wired.operations) as operations, operations.writing() as con:
+            record(con, planned.transition)
+        fcntl.flock(lock, fcntl.LOCK_UN)
+        waiting.join(timeout=60)
+    assert [""] == ended
+    with pytest.raises(duckdb.InvalidInputException, match="is retired"):
+        served(root, ORDERS, "FROM published.orders")
+
+
 def test_a_file_that_speaks_of_retirement_stops_refreshes_and_keeps_ports_open(tmp_path):
     """`status: retired` in a file alone is a wish: nothing is refreshed, readers keep the last release, plan tells."""
     root = built(make_live(tmp_path, status="active", reader=False))
@@ -646,15 +803,46 @@ def test_a_sunset_that_passed_is_due(tmp_path):
 def test_a_file_may_tell_of_its_last_review(tmp_path):
     """`reviewedOn` counts until a review is recorded; drafts and retired products need none."""
     root = make_live(tmp_path, status="active", reader=False)
-    edit(
-        root / FOLDER / "product.yaml",
-        "  - property: tier",
-        "  - {property: reviewedOn, value: 2026-01-01}\n  - property: tier",
-    )
+    reviewed(root, "2026-01-01")
     (due,) = due_of(environment(root), product(root, ORDERS), NOW)
     assert (date(2026, 1, 1), date(2026, 6, 30), False) == (due.last, due.on, due.overdue)
     edit(root / FOLDER / "product.yaml", "status: active", "status: draft")
     assert () == due_of(environment(root), product(root, ORDERS), NOW)
+
+
+@pytest.mark.parametrize("written", ["9999-12-31", "2099-01-01", "tomorrow"])
+def test_a_review_that_is_yet_to_come_is_refused(tmp_path, monkeypatch, written):
+    """Nobody reviewed anything after today: `validate` says where it stands and what to write."""
+    tomorrow = (datetime.now(UTC) + timedelta(days=1)).date().isoformat()
+    written = tomorrow if written == "tomorrow" else written
+    root = make_live(tmp_path, reader=False)
+    reviewed(root, written)
+    ran = cli(root, "validate", monkeypatch=monkeypatch)
+    assert 1 == ran.code
+    said = f"{ORDERS_YAML}:29: `reviewedOn` is {written}, and today is "
+    assert said in " ".join((ran.out + ran.err).split())
+    edit(root / ORDERS_YAML, f"value: {written}", f"value: {datetime.now(UTC).date()}")
+    assert () == load_project(root).faults
+
+
+@pytest.mark.parametrize("written", ["9999-12-31", "2099-01-01", "2026-08-01"])
+def test_a_review_of_the_future_counts_for_nothing(tmp_path, written):
+    """Where such a file is looked at all the same, or the clock of a replay is behind it, what was recorded counts."""
+    root = built(make_live(tmp_path, status="active", reader=False))
+    reviewed(root, written)
+    wired, shown = environment(root), load_project(root).products[0]
+    (due,) = due_of(wired, shown, NOW)
+    assert (None, NOW.date(), True) == (due.last, due.on, due.overdue)
+    with Operations.open(wired.operations) as operations, operations.writing() as con:
+        review(con, shown, standing_of(wired, shown), actor="cyd", now=NOW)
+    (due,) = due_of(wired, shown, NOW + timedelta(days=181))
+    assert (NOW.date(), date(2026, 7, 9), True) == (due.last, due.on, due.overdue)
+
+
+def reviewed(root, day):
+    """Write in the file when the product was reviewed."""
+    path = root / ORDERS_YAML
+    edit(path, "  - property: tier", f"  - {{property: reviewedOn, value: {day}}}\n  - property: tier")
 
 
 def due_of(wired, shown, now):
@@ -709,6 +897,21 @@ def test_the_command_refuses_shows_and_takes(tmp_path, monkeypatch):
     assert "is reviewed by Cyd; the next review is due on 2099-01-31" in " ".join(reviewed.out.split())
     due = cli(root, "lifecycle", "--due", "--json", monkeypatch=monkeypatch)
     assert [("review", "2099-01-31", False)] == [(d["of"], d["on"], d["overdue"]) for d in json.loads(due.out)["due"]]
+
+
+def test_a_review_says_of_what(tmp_path, monkeypatch):
+    """What was looked at in particular is recorded and told; without it, the review is of the product alone."""
+    root = built(make_live(tmp_path, status="active", reader=False))
+    plain = cli(root, "lifecycle", ORDERS, "review", "--by", "Cyd", "--json", monkeypatch=monkeypatch)
+    both = ["--of", "docs", "--of", "access", "--of", "docs"]
+    told = cli(root, "lifecycle", ORDERS, "review", *both, "--json", monkeypatch=monkeypatch)
+    said = cli(root, "lifecycle", ORDERS, "review", "--of", "access", "--by", "Cyd", monkeypatch=monkeypatch)
+    assert [[], ["access", "docs"]] == [json.loads(ran.out)["reviewed"] for ran in (plain, told)]
+    assert "shop/orders is reviewed by Cyd, its access in particular; the next" in " ".join(said.out.split())
+    shown = json.loads(cli(root, "lifecycle", ORDERS, "--json", monkeypatch=monkeypatch).out)
+    assert [[], ["access", "docs"], ["access"]] == [one["detail"]["reviewed"] for one in shown["history"]]
+    wrong = cli(root, "lifecycle", ORDERS, "promote", "--of", "docs", monkeypatch=monkeypatch)
+    assert (2, True) == (wrong.code, "--of says what a review looked at" in wrong.err)
 
 
 def test_each_output_fits_its_schema(tmp_path, monkeypatch):

@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 import urllib.request
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import pytest
@@ -20,8 +20,9 @@ from dataproducts.errors import RefusedError, StoreError, UsageError
 from dataproducts.finding import Finding, FindingKind, Subject
 from dataproducts.incidents import record
 from dataproducts.metrics import served, text, write_textfile
-from dataproducts.operations import Operations, move_bookmark
+from dataproducts.operations import Operations, move_bookmark, transitions
 from dataproducts.operations import schema as s
+from dataproducts.operations.transitions import Transition
 from dataproducts.product import Severity
 from tests.pages import ROOT, blocks
 from tests.pages import run as command
@@ -30,6 +31,8 @@ from tests.shop import build, environment, make_shop, product, write_orders
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from sqlalchemy import Connection
 
     from dataproducts.environment import Environment
 
@@ -117,7 +120,9 @@ def test_a_scrape_tells_what_the_databases_know(tmp_path: Path, where: str) -> N
         ("refresh_cpu_seconds_total", ORDERS, "released"): 5,
         ("refresh_rows_total", ORDERS, "released"): 88,
         ("refresh_bytes_total", ORDERS, "released"): 2000,
+        ("objectives_measured_timestamp_seconds", ORDERS): NOW.timestamp(),
         ("health_score", ORDERS): 80,
+        ("health_score_timestamp_seconds", ORDERS): NOW.timestamp(),
         ("watcher_timestamp_seconds",): NOW.timestamp(),
     }
     assert expected == {(name, *labels): found.get((name, *sorted(labels))) for name, *labels in expected}
@@ -127,6 +132,58 @@ def test_a_scrape_tells_what_the_databases_know(tmp_path: Path, where: str) -> N
     size = min(files, key=lambda path: path.stat().st_mtime_ns).stat().st_size  # the refused refresh has left another
     assert size == found["bytes", "customers", ORDERS]
     assert abs(found["release_timestamp_seconds", ORDERS] - datetime.now(UTC).timestamp()) < 600
+
+
+def keep_measured(con: Connection, name: str, at: datetime, **changes: object) -> None:
+    """Record a measurement of an objective called `name` at that moment."""
+    row = {"product": ORDERS, "objective": name, "at": at, "days": 28.0, "good": 9, "total": 10, "target": 0.8}
+    con.execute(insert(s.measurement), row | {"attainment": 0.9, "budget_left": 0.5, "detail": {}} | changes)
+
+
+def measured(wired: Environment) -> set[str]:
+    """Return the objectives and the products with a score that a scrape shows."""
+    found = figures(text(wired))
+    shown = {name for kind, *labels in found if kind == "objective_attainment_ratio" for name in labels}
+    return shown - {"28"} | {
+        f"score of {label}" for kind, *labels in found if kind == "health_score" for label in labels
+    }
+
+
+def test_what_is_measured_no_more_is_shown_no_more(tmp_path: Path) -> None:
+    """An objective that was dropped leaves the figures an hour later; one whose figures did not change stays."""
+    wired = environment(make_shop(tmp_path))
+    with Operations.open(wired.operations) as operations:
+        with operations.writing() as con:
+            keep_measured(con, "dropped", NOW)
+            keep_measured(con, "same", NOW + timedelta(minutes=1))
+            keep_measured(con, "other window", NOW + timedelta(minutes=1), days=90.0)
+            keep_measured(con, "of others", NOW - timedelta(days=9), product="shop/revenue")
+            con.execute(insert(s.health), {"product": ORDERS, "at": NOW, "score": 80.0, "detail": {}})
+        before = {ORDERS, "shop/revenue", "90", "dropped", "same", "other window", "of others", f"score of {ORDERS}"}
+        assert before == measured(wired)
+        with operations.writing() as con:
+            # Figures that do not change are kept once an hour: what was kept less than that before is measured still.
+            keep_measured(con, "changed", NOW + timedelta(minutes=60))
+        assert before - {"dropped", f"score of {ORDERS}"} | {"changed"} == measured(wired)
+    assert (NOW + timedelta(minutes=60)).timestamp() == figures(text(wired))[
+        "objectives_measured_timestamp_seconds", ORDERS
+    ]
+
+
+def test_a_retired_product_shows_no_objectives(tmp_path: Path) -> None:
+    """From its recorded retirement on, nothing is measured of it; a review that followed changes nothing."""
+    wired = environment(make_shop(tmp_path))
+    with Operations.open(wired.operations) as operations, operations.writing() as con:
+        keep_measured(con, "fresh", NOW)
+        keep_measured(con, "fresh", NOW, product="shop/revenue")
+        for name in (ORDERS, "shop/revenue"):
+            con.execute(insert(s.health), {"product": name, "at": NOW, "score": 80.0, "detail": {}})
+        for kind, status in (("deprecate", "deprecated"), ("retire", "retired"), ("review", "retired")):
+            transitions.record(con, Transition(ORDERS, "1.0.0", kind, "", status, NOW, "ana"))
+    assert {"shop/revenue", "fresh", "score of shop/revenue"} == measured(wired)
+    assert [("objectives_measured_timestamp_seconds", "shop/revenue")] == [
+        name for name in figures(text(wired)) if name[0].startswith("objectives_measured")
+    ]
 
 
 def test_each_scrape_reads_anew(tmp_path: Path) -> None:

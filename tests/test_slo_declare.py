@@ -12,10 +12,11 @@ from hypothesis import strategies as st
 
 from dataproducts import findings
 from dataproducts.audit import AUDIT
-from dataproducts.declare.clause_table import DECLARED, MONITORED
+from dataproducts.declare.clause_table import DECLARED, MONITORED, lookup
 from dataproducts.declare.clauses import report
 from dataproducts.declare.contract import read_tables
-from dataproducts.declare.implied_objectives import imply_objectives
+from dataproducts.declare.implied_objectives import SLAS as IMPLYING
+from dataproducts.declare.implied_objectives import UNPROBED, imply_objectives
 from dataproducts.declare.positions import Document, parse_yaml, read_yaml
 from dataproducts.declare.slo import WORDS, read_objectives
 from dataproducts.declare.standards import SLO, judge_by, read_schema
@@ -103,6 +104,20 @@ runbooks:
 health:
   weights: {quality: 3, architecture: 1.5, governance: 0, incidents: 1}
 """
+WAIVER = """\
+  - property: waivers
+    value: [{{clause: '{}', reason: Nothing probes it yet., expires: 2999-01-01}}]
+  - property: tier
+"""
+DRAFT = edited(PRODUCT, "status: active", "status: draft")
+
+
+def waived(clause: str) -> dict[str, str]:
+    """Return the change of the product's file that waives `clause`."""
+    return edited(PRODUCT, "  - property: tier\n", WAIVER.format(clause))
+
+
+GOOD_FILES = {FILE: GOOD, **waived("slo.objectives[5]")}  # orders_port, which is active and which nothing probes
 
 
 def orders(root: Path, changes: dict[str, str | None] | None = None) -> tuple[DataProduct, tuple[str, ...]]:
@@ -194,10 +209,6 @@ SLAS = {
     "timeOfAvailability, value: '09:00-05:00', element: orders.ordered_on": (
         "orders.time_of_availability", "time_of_availability", None, 0.92,
     ),
-    "availability, value: 99.9, unit: percent": ("orders.availability", "port_availability", None, 0.999),
-    "availability, value: 99.5": ("orders.availability", "port_availability", None, 0.995),
-    "availability, value: 0.995": ("orders.availability", "port_availability", None, 0.995),
-    "availability, value: 0.5, unit: '%'": ("orders.availability", "port_availability", None, 0.005),
 }  # fmt: skip
 
 
@@ -210,9 +221,59 @@ def test_each_sla_becomes_an_objective(tmp_path, sla):
 
     assert faults == ()
     assert (str(objective.indicator.kind), objective.indicator.at_most_s, objective.target) == (kind, limit, target)
-    assert objective.indicator.table == ("" if kind in ("frequency", "port_availability") else "orders")
+    assert objective.indicator.table == ("" if kind == "frequency" else "orders")
     line = next(line for line in report(product) if line.place == "contract.slaProperties[0]" and "orders" in line.path)
     assert line.state != DECLARED
+
+
+@pytest.mark.parametrize(
+    ("sla", "target"),
+    [
+        ("value: 99.9, unit: percent", 0.999),
+        ("value: 99.5", 0.995),
+        ("value: 0.995", 0.995),
+        ("value: 0.5, unit: '%'", 0.005),
+        ("value: 1", 1),
+        ("value: 1.0", 1),
+        ("value: 1, unit: percent", 0.01),
+        ("value: 1.5", 0.015),
+    ],
+)
+def test_an_availability_is_declared_only_until_ports_are_probed(tmp_path, sla, target):
+    """Its objective is there for what is probed; until something probes, an active product has to waive the SLA."""
+    change = edited(CONTRACT, LATENCY, f"slaProperties:\n  - {{property: availability, {sla}}}\n")
+    _, faults = orders(tmp_path / "open", change)
+    product, none = orders(tmp_path / "waived", change | waived("contract.slaProperties[]"))
+    objective = objective_named(product, "orders.availability")
+    line = next(line for line in report(product) if line.place == "contract.slaProperties[0]" and "orders" in line.path)
+
+    assert (str(objective.indicator.kind), dict(objective.indicator.params), objective.target) == (
+        "port_availability", {"port": "orders"}, target,
+    )  # fmt: skip
+    assert (len(faults), none, line.state, line.waived) == (1, (), DECLARED, True)
+    assert f"{CONTRACT}:65: the clause contract.slaProperties[] is declared-only (nothing probes ports yet" in faults[0]
+
+
+@pytest.mark.parametrize("indicator", ["port_availability", "port_latency, at_most: 1 s", "personal_data_masked"])
+def test_an_objective_that_nothing_probes_is_declared_only(tmp_path, indicator):
+    """What slo.yaml promises of ports and masks is kept by nobody either, and its waiver says until when."""
+    text = f"objectives:\n  - {{name: probed, target: 0.9, indicator: {indicator}}}\n"
+    _, faults = orders(tmp_path / "open", {FILE: text})
+    product, none = orders(tmp_path / "waived", {FILE: text, **waived("slo.objectives[0]")})
+    (line,) = [line for line in report(product) if line.place == "slo.objectives[0]"]
+
+    assert (len(faults), none, line.state, line.waived) == (1, (), DECLARED, True)
+    assert f"{FILE}:2: the clause slo.objectives[] is declared-only (nothing probes" in faults[0]
+
+
+def test_the_report_and_the_objectives_agree_on_what_nothing_probes():
+    """SLAs that only a probe could measure are declared-only in the table of clauses, and no others with objectives."""
+    states = {name: clause.state for name in IMPLYING if (clause := lookup(f"contract.slaProperties[{name}]"))}
+
+    assert set(states) == set(IMPLYING)
+    assert {name for name, state in states.items() if state == DECLARED} == {
+        name for name, kind in IMPLYING.items() if kind in UNPROBED
+    }
 
 
 @pytest.mark.parametrize(
@@ -267,7 +328,7 @@ def test_an_active_product_has_its_own_words_for_slas_that_stand_twice(tmp_path)
 
 def test_a_good_file_is_read_whole(tmp_path):
     """Every key arrives in the model, a default of the same name is replaced, and one that is dropped is gone."""
-    product, faults = orders(tmp_path, {FILE: GOOD})
+    product, faults = orders(tmp_path, GOOD_FILES)
 
     assert faults == ()
     latency = objective_named(product, "orders.latency")
@@ -558,7 +619,7 @@ def test_broken_variant_is_told_with_line_and_fix(tmp_path, name):
     broken = VARIANTS[name]
     assert broken.old in GOOD
     text = GOOD.replace(broken.old, broken.new, 1)
-    faults = load_project(write_project(tmp_path, {FILE: text})).faults
+    faults = load_project(write_project(tmp_path, {FILE: text, **DRAFT})).faults
 
     start = text.rindex(broken.line[2:]) if broken.line.startswith("r:") else text.index(broken.line)
     line = text.count("\n", 0, start) + 1
@@ -577,7 +638,7 @@ def test_every_fault_of_a_file_is_told_at_once(tmp_path):
     text = (
         GOOD.replace("[turnover_is_plausible]", "[turnover]").replace("port: orders", "port: none").replace("3,", "-3,")
     )
-    _, faults = orders(tmp_path, {FILE: text})
+    _, faults = orders(tmp_path, {FILE: text, **DRAFT})
 
     assert [fault.split(": ")[0] for fault in faults] == [f"{FILE}:14", f"{FILE}:35", f"{FILE}:57"]
 
@@ -585,21 +646,21 @@ def test_every_fault_of_a_file_is_told_at_once(tmp_path):
 def test_a_contract_that_cannot_be_read_is_the_only_fault(tmp_path):
     """What is said of a table whose contract is broken is let be until it can be read."""
     broken = edited(CONTRACT, "schema:\n", "schema\n")
-    _, faults = orders(tmp_path, {FILE: GOOD, **broken})
+    _, faults = orders(tmp_path, GOOD_FILES | broken)
 
     assert {fault.split(":")[0] for fault in faults} == {CONTRACT}, faults
 
 
 def test_no_clause_of_the_file_is_silent(tmp_path):
-    """Each key of slo.yaml is listed with what becomes of it, and each objective is monitored."""
-    product, _ = orders(tmp_path, {FILE: GOOD})
+    """Each key of slo.yaml is listed with what becomes of it, and each objective that is measured is monitored."""
+    product, _ = orders(tmp_path, GOOD_FILES)
     lines = [line for line in report(product) if line.path == FILE]
 
     assert [line for line in lines if line.by == "nothing reads it"] == []
     assert [line for line in lines if line.is_open] == []
     promises = [line for line in lines if not line.informative]
     assert [(line.clause, line.state, line.line) for line in promises] == [
-        ("slo.objectives[]", MONITORED, line) for line in (2, 11, 17, 23, 28, 33, 37, 42)
+        ("slo.objectives[]", DECLARED if line == 33 else MONITORED, line) for line in (2, 11, 17, 23, 28, 33, 37, 42)
     ]
     assert {"slo.defaults.drop[].reason", "slo.incidents.ignore[].kind", "slo.runbooks[].url"} <= {
         line.clause for line in lines

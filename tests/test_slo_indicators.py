@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING
@@ -11,16 +10,19 @@ import pytest
 
 from dataproducts.errors import RefusedError
 from dataproducts.finding import Finding, FindingKind, Recovery
+from dataproducts.ledger.timeline import first_judged
 from dataproducts.objective import Indicator, IndicatorKind, Objective, Window
 from dataproducts.operations import Operations, measurements, schema, transitions
 from dataproducts.product import Partitioning, Schedule, Status
 from dataproducts.refresh import refresh_product
 from dataproducts.releases import rollback
+from dataproducts.retention import gc
 from dataproducts.slo.budget import Tally
 from dataproducts.slo.evaluate import Attained, evaluate
 from dataproducts.slo.evaluate import measurements as rows_of
 from dataproducts.slo.findings import findings, missing
 from dataproducts.slo.freshness import _gap_after
+from dataproducts.slo.indicators import counted_rules
 from dataproducts.slo.slots import last_slot, patience, slots
 from dataproducts.warehouse import Warehouse
 from tests import shop
@@ -77,21 +79,36 @@ class Story:
         for day in range(first, last + 1):
             assert self.load(january(day), day - 1)
 
-    def attained(self, *objectives: Objective, at: datetime) -> tuple[Attained, ...]:
+    def attained(self, *objectives: Objective, at: datetime, production: bool = False) -> tuple[Attained, ...]:
         """Measure `objectives` at that moment."""
         product = replace(self.product, objectives=objectives)
         with self.operations.reading() as con:
-            return evaluate(product, self.warehouse.ledger, con, now=at)
+            return evaluate(product, self.warehouse.ledger, con, now=at, production=production)
 
-    def one(self, wanted: Objective, at: datetime) -> Attained:
+    def one(self, wanted: Objective, at: datetime, *, production: bool = False) -> Attained:
         """Measure one objective at that moment."""
-        (found,) = self.attained(wanted, at=at)
+        (found,) = self.attained(wanted, at=at, production=production)
         return found
 
-    def missing(self, at: datetime) -> Finding | Recovery | None:
+    def missing(self, at: datetime, *, production: bool = False) -> Finding | Recovery | None:
         """Ask whether a load is missing at that moment."""
         with self.operations.reading() as con:
-            return missing(self.product, self.warehouse.ledger, con, now=at)
+            return missing(self.product, self.warehouse.ledger, con, now=at, production=production)
+
+    def step(self, kind: str, status: str, at: datetime, **detail: object) -> None:
+        """Record a step of the product's lifecycle, or a review of it, made by Ana."""
+        made = transitions.Transition(ORDERS, "1.0.0", kind, "", status, at, "ana", detail=detail)
+        with self.operations.writing() as con:
+            transitions.record(con, made)
+
+    def starts(self, day: int) -> None:
+        """Let the partitions of orders begin on that day of January, and never end; those before are left over."""
+        tables = [
+            replace(table, partitioning=replace(parts, start=date(2024, 1, day), end=None)) if parts else table
+            for table in self.product.tables
+            for parts in (table.partitioning,)
+        ]
+        self.product = replace(self.product, tables=tuple(tables))
 
 
 @pytest.fixture
@@ -243,6 +260,58 @@ def test_a_draft_owes_no_load(story: Story) -> None:
     assert (None, Tally(2, 2)) == (story.missing(january(6)), story.one(SUCCESS, january(6)).own)
 
 
+def test_what_nobody_promoted_in_production_owes_no_load_there(story: Story) -> None:
+    """A file that says active is not scheduled in production until the promotion is recorded, and elsewhere it is."""
+    story.daily(2, 3)
+    assert (None, Tally(2, 2)) == (
+        story.missing(january(6, 8), production=True),
+        story.one(SUCCESS, january(6), production=True).own,
+    )
+    assert isinstance(story.missing(january(6, 8)), Finding)
+    story.step("promote", "active", january(3, 12))
+    assert isinstance(story.missing(january(6, 8), production=True), Finding)
+    # Promoted on the third: the loads of the fourth and the fifth did not come.
+    assert Tally(2, 4) == story.one(SUCCESS, january(6), production=True).own
+
+
+@pytest.mark.parametrize("production", [True, False])
+def test_what_was_retired_on_record_owes_no_load(story: Story, *, production: bool) -> None:
+    """Its file may say active still: the record counts. A moment before the retirement is seen as it was seen then."""
+    story.daily(2, 3)
+    story.step("promote", "active", january(2, 12))
+    story.step("deprecate", "deprecated", january(3, 12))
+    assert isinstance(story.missing(january(5, 8), production=production), Finding)
+    story.step("retire", "retired", january(5, 12))
+    story.step("review", "retired", january(5, 13))
+    assert (None, Tally(2, 2)) == (
+        story.missing(january(9), production=production),
+        story.one(SUCCESS, january(9), production=production).own,
+    )
+    assert isinstance(story.missing(january(5, 8), production=production), Finding)
+
+
+def test_partitions_left_over_hide_no_missing_load(story: Story) -> None:
+    """Partitions from before the start, of which more are held than are due, are none of those that are due."""
+    story.daily(2, 5)
+    story.starts(4)
+    assert isinstance(story.missing(january(5, 8)), Recovery)  # the fourth was loaded
+    found = story.missing(january(6, 8))
+    assert isinstance(found, Finding)  # the fifth was not, and four others are held
+    assert january(6) == found.failed_at
+    assert Tally(4, 5) == story.one(SUCCESS, january(7, 6.5)).own
+
+
+def test_partitions_left_over_hide_no_gap(story: Story) -> None:
+    """The fifth was never loaded, the sixth and seventh were: as many partitions as are due, and not all of those."""
+    story.daily(2, 5)
+    story.starts(3)
+    assert story.load(january(8), 6, 7)
+    fresh = story.one(FRESH, january(8, 12))
+    # The fifth was over on the sixth at midnight; 55 h later it is the eighth at seven.
+    assert [january(8, 7)] == [breach.since for breach in fresh.breaches]
+    assert "its partition that ends with 2024-01-05 was never released" == fresh.breaches[0].message
+
+
 def test_a_refresh_that_died_is_bad_once_that_is_known(story: Story) -> None:
     """One that began and was neither released nor refused counts after a day, or when it was overtaken."""
     story.daily(2, 3)
@@ -283,6 +352,23 @@ def test_time_of_availability_asks_every_morning(story: Story) -> None:
     # 07:00 in a zone an hour ahead is six in UTC, when a load of that very moment is there.
     early = objective("time_of_availability", 0.9, table="orders", by="07:00+01:00")
     assert Tally(4, 5) == story.one(early, january(7, 12)).own
+
+
+def test_a_morning_whose_release_is_forgotten_is_not_counted(story: Story) -> None:
+    """What gc collected tells of no newest row: the days on which it was live are neither good nor bad."""
+    story.product = replace(
+        story.product, tables=tuple(replace(table, valid_thru="") for table in story.product.tables)
+    )
+    wanted = objective("time_of_availability", 0.9, table="orders", column="ordered_on", by="07:00")
+    assert story.load(january(2), 1)
+    assert story.load(january(3), 1, 2, bad={1: "1,1,2024-01-01,99"})  # of the first release nothing is left in use
+    assert story.load(january(4, 8), 3, bad={1: "1,1,2024-01-01,99"})
+    before = story.one(wanted, january(4, 12))
+    assert Tally(2, 3) == before.own  # on the fourth the load came an hour late
+    moments = {"now": january(40), "disk_now": datetime.now(UTC)}
+    gc(story.warehouse.ledger, story.warehouse.store, keep_releases=1, keep_days=0, **moments)
+    after = story.one(wanted, january(4, 12))
+    assert Tally(1, 2) == after.own
 
 
 def test_duration_and_growth_come_from_what_refreshes_cost(story: Story) -> None:
@@ -343,13 +429,39 @@ def test_ports_count_what_was_probed(story: Story) -> None:
 def test_a_review_holds_for_as_long_as_it_may(story: Story) -> None:
     """Reviewed on the third for two days, three days after the first refresh: two of six days are good."""
     story.daily(2, 2)
-    step = transitions.Transition(ORDERS, "1.0.0", "review", "active", "active", january(4), "ana")
-    with story.operations.writing() as con:
-        transitions.record(con, step)
-        transitions.record(con, dataclasses.replace(step, at=january(7), detail={"reviewed": ["access"]}))
+    story.step("review", "active", january(4), reviewed=["access", "docs"])
+    story.step("review", "active", january(7), reviewed=["access"])
     docs, access = (objective(kind, at_most_days=2) for kind in ("docs_reviewed", "access_reviewed"))
     found = story.attained(docs, access, at=january(8))
     assert [Tally(48, 144), Tally(72, 144)] == [one.own for one in found]
+
+
+def test_a_review_of_nothing_in_particular_reviews_neither_access_nor_docs(story: Story) -> None:
+    """A review that does not say of what, as those of former versions do not, turns no objective green."""
+    story.daily(2, 2)
+    story.step("review", "active", january(4))
+    story.step("review", "active", january(5), reviewed=[])
+    docs, access = (objective(kind, at_most_days=2) for kind in ("docs_reviewed", "access_reviewed"))
+    found = story.attained(docs, access, at=january(8))
+    assert [Tally(0, 144)] * 2 == [one.own for one in found]
+
+
+def test_what_nobody_judges_is_no_good_event(story: Story) -> None:
+    """A rule of somebody else's engine is recorded as passed, and counts for no objective."""
+    judged = story.product
+    rule = "schema:\n  - name: orders\n    quality:\n      - {name: tills, type: custom, engine: soda, "
+    rule += "dimension: conformity, implementation: 'rows > 0'}\n"
+    shop.edit(story.root / "assets/shop/orders/contracts/orders.odcs.yaml", "schema:\n  - name: orders\n", rule)
+    story.product = replace(shop.product(story.root, ORDERS), status=Status.ACTIVE, schedule=judged.schedule)
+    story.daily(2, 3)
+    with story.warehouse.ledger.reading() as con:
+        assert ("orders", "tills") in first_judged(con, ORDERS)
+    every, alone = (objective("validity", table="orders", **more) for more in ({}, {"rules": ("tills",)}))
+    names = [rule.name for _, rule in counted_rules(story.product, every.indicator)]
+    assert ("amount.range" in names, "tills" in names) == (True, False)
+    assert [Tally(2 * len(names), 2 * len(names)), Tally(0, 0)] == [
+        one.own for one in story.attained(every, alone, at=january(3, 12))
+    ]
 
 
 def test_incidents_count_by_their_episodes(story: Story) -> None:
@@ -459,19 +571,20 @@ def test_slots_follow_the_wall_clock() -> None:
 @pytest.mark.parametrize(
     ("unit", "start", "end", "at", "held", "expected"),
     [
-        ("day", 3, None, 2, None, 4),  # nothing is due yet: the first day will be over on the fourth
-        ("day", 1, None, 5, None, 6),  # all is held: the fifth will be over on the sixth
+        ("day", 3, None, 2, (), 4),  # nothing is due yet: the first day will be over on the fourth
+        ("day", 1, None, 5, (1, 2, 3, 4), 6),  # all is held: the fifth will be over on the sixth
         ("day", 1, None, 5, (1, 3, 4), 3),  # the second lacks
-        ("day", 1, 5, 9, None, None),  # there are no more
-        ("week", 2, None, 4, None, 15),  # the second of January 2024 is a Tuesday: weeks begin on the eighth
+        ("day", 4, None, 7, (1, 2, 3, 4, 5), 7),  # all are held but the sixth; three more are left over
+        ("day", 1, 5, 9, (1, 2, 3, 4), None),  # there are no more
+        ("week", 2, None, 4, (), 15),  # the second of January 2024 is a Tuesday: weeks begin on the eighth
         ("week", 1, 12, 9, (1,), None),  # a second week would not fit before the end
     ],
 )
 def test_the_first_gap_is_where_the_next_partition_ends(
-    unit: str, start: int, end: int | None, at: int, held: tuple[int, ...] | None, expected: int | None
+    unit: str, start: int, end: int | None, at: int, held: tuple[int, ...], expected: int | None
 ) -> None:
     """The end of the earliest partition that is not held, due or not; none where there can be none."""
     parts = Partitioning("day", unit, january(start).date(), january(end).date() if end else None)
-    keys = None if held is None else {january(day).date().isoformat() for day in held}
+    keys = {january(day).date().isoformat() for day in held}
     found = _gap_after(parts, january(at), keys)
     assert (january(expected, 0) if expected else None) == found

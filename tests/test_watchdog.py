@@ -161,6 +161,27 @@ def test_watchdog_without_a_database_tells_the_operator_all_the_same(project, mo
     assert "[error] operations database has stopped" == told(project)[0]["subject"]
 
 
+def test_watchdog_tells_the_operator_where_no_database_answers(project, monkeypatch):
+    """Whether Dagster's storage is down alone or with the operations database, the operator is told of each."""
+    with Operations.open(address(project)) as operations, operations.writing() as con:
+        watchdog.beat(con, now=datetime.now(UTC))
+    home = project / "home"
+    home.mkdir()
+    storage = f"postgresql+psycopg2://dagster:s3cret@127.0.0.1:{free_port()}/none"
+    settings = f"telemetry: {{enabled: false}}\nstorage: {{postgres: {{postgres_url: '{storage}'}}}}\n"
+    (home / "dagster.yaml").write_text(settings, encoding="utf-8")
+    monkeypatch.setenv("DAGSTER_HOME", str(home))
+    ran = run(project, "watchdog", "--daemon", monkeypatch=monkeypatch)
+    assert (1, 1) == (ran.code, len(ran.out.splitlines()) - 1), ran
+    assert ["[error] Dagster daemon has stopped"] == [one["subject"] for one in told(project)]
+    (project / ".dataproducts/operations.sqlite").write_bytes(b"not a database at all, but some text" * 100)
+    both = run(project, "watchdog", "--daemon", monkeypatch=monkeypatch)
+    assert 2 == both.code
+    said = [one["subject"] for one in told(project)[1:]]
+    assert ["[error] operations database has stopped", "[error] Dagster daemon has stopped"] == said
+    assert "s3cret" not in ran.out + ran.err + both.out + both.err + (project / "told.jsonl").read_text("utf-8")
+
+
 def test_watchdog_sees_a_daemon_that_never_ran(project, monkeypatch):
     """With --daemon, each part of Dagster's daemon that was never alive has stopped."""
     with Operations.open(address(project)) as operations, operations.writing() as con:

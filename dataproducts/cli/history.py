@@ -6,6 +6,7 @@ import dataclasses
 import getpass
 import sys
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path  # noqa: TC003 - click reads the annotations
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from dataproducts.cli.project import Project
+    from dataproducts.standing import Standing
     from dataproducts.warehouse import Warehouse
 
 
@@ -130,7 +132,8 @@ def verify(obj: tuple[Path, str | None], product: str | None, *, repair: bool, a
             stale = _render(project, warehouse, address)
             if stale:
                 raise StoreError(stale)
-    findings = scrub(warehouse.ledger, warehouse.store, product)
+    standing = partial(_standing, project)
+    findings = scrub(warehouse.ledger, warehouse.store, product, standing=standing)
     if as_json:
         print_json([dataclasses.asdict(finding) for finding in findings])
     else:
@@ -143,14 +146,22 @@ def verify(obj: tuple[Path, str | None], product: str | None, *, repair: bool, a
 
 def _render(project: Project, warehouse: Warehouse, address: str) -> str:
     """Render a serving file anew; that of a retired product whose folder is gone stays closed."""
-    from dataproducts.lifecycle.states import standing_of  # noqa: PLC0415 - loads the ledger
-    from dataproducts.lifecycle.steps import show_at_ports  # noqa: PLC0415 - as above
+    from dataproducts.lifecycle.steps import show_at_ports  # noqa: PLC0415 - loads the ledger
     from dataproducts.refresh import serve  # noqa: PLC0415 - as above
 
     declared = any(product.address == address for product in project.products)
-    if not declared and standing_of(project.environment, address).is_closed:
+    if not declared and _standing(project, address):
         return show_at_ports(warehouse, address, None)
     return serve(warehouse, project.product(address))
+
+
+def _standing(project: Project, address: str) -> Standing | None:
+    """How a product stands whose serving file can be rendered; one whose folder is gone cannot, unless it is closed."""
+    from dataproducts.lifecycle.states import standing_of  # noqa: PLC0415 - loads the ledger
+
+    declared = next((product for product in project.products if product.address == address), None)
+    standing = standing_of(project.environment, declared or address)
+    return standing if declared or standing.is_closed else None
 
 
 @click.command(short_help="Remove what no retained release holds.")

@@ -13,9 +13,11 @@ import click
 from dataproducts.cli.project import open_project
 from dataproducts.cli.show import AS_JSON, console, escape, grid, print_json
 from dataproducts.errors import RefusedError, UnknownNameError, UsageError
+from dataproducts.product import Status
+from dataproducts.standing import PARTICULARS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
     from datetime import datetime
 
     from sqlalchemy import Connection
@@ -43,6 +45,7 @@ class _Asked:
     successor: str
     sunset: datetime | None
     following: datetime | None
+    of: tuple[str, ...]
     by: str
     force: bool
     dry_run: bool
@@ -69,6 +72,12 @@ class _Desk:
 @click.option("--successor", default="", help="Deprecate: the product that takes over, or `none`.")
 @click.option("--sunset", type=_DAY, help="Deprecate: the last day, such as 2027-01-31.")
 @click.option("--next", "following", type=_DAY, help="Review: when the next one is due. Default: by the tier.")
+@click.option(
+    "--of",
+    type=click.Choice(PARTICULARS),
+    multiple=True,
+    help="Review: what was looked at in particular; may be repeated. Default: the product alone.",
+)
 @click.option("--by", default="", help="Who decides. Default: the user of this process.")
 @click.option("--force", is_flag=True, help="Retire before the sunset; needs a reason.")
 @click.option("--due", is_flag=True, help="List what is due: reviews, retirements, files to be corrected.")
@@ -84,6 +93,8 @@ def lifecycle(obj: tuple[Path, str | None], /, product: str | None, action: str,
     asked = _Asked(**options)
     if due == (product is not None):
         raise UsageError("name a product, or ask for all with --due")
+    if asked.of and action != REVIEW:
+        raise UsageError("--of says what a review looked at: `dataproducts lifecycle PRODUCT review --of access`")
     project = open_project(obj[0], environment=obj[1])
     warehouse = project.warehouse(create=True)
     desk = _Desk(project, warehouse, warehouse.recorded_at())
@@ -121,7 +132,12 @@ def _step(desk: _Desk, address: str, action: str, asked: _Asked) -> None:
         print_json(facts)
     else:
         _print_step(planned, facts)
-    sys.exit(1 if planned.lacks else 0)
+    sys.exit(1 if planned.lacks or _is_open(facts) else 0)
+
+
+def _is_open(facts: Mapping[str, Any]) -> bool:
+    """Whether the product was retired and its port still answers, because its serving file could not be rendered."""
+    return facts["after"] == Status.RETIRED and bool(facts["serving_error"])
 
 
 def _wish(desk: _Desk, asked: _Asked) -> Wish:
@@ -201,7 +217,11 @@ def _print_step(planned: Planned, facts: dict[str, Any]) -> None:
         out.print(f"[red]lacks {lack.guard}:[/] {escape(str(lack))}", soft_wrap=True)
     if facts["done"] and planned.announcement is not None:
         out.print(f"{facts['told']} notices are queued")
-    if facts["serving_error"]:
+    if _is_open(facts):
+        again = f"`dataproducts lifecycle {address} retire` or `dataproducts verify {address} --repair`"
+        said = f"{address} is retired, and its port is still open: {facts['serving_error'].rstrip('.')}"
+        click.echo(f"{said}. Correct that, then run {again}", err=True)
+    elif facts["serving_error"]:
         out.print(f"[yellow]its serving file is stale[/]: {escape(facts['serving_error'])}", soft_wrap=True)
 
 
@@ -223,19 +243,22 @@ def _review(desk: _Desk, address: str, asked: _Asked) -> None:
         raise UsageError(f"--next {following} is not after today, {today(desk.now)}")
     actor = asked.by or getpass.getuser()
     facts: dict[str, Any] = {"product": address, "action": REVIEW, "done": not asked.dry_run, "dry_run": asked.dry_run}
+    reason = asked.reason.strip()
     with Operations.open(desk.project.environment.operations) as operations, operations.writing() as con:
         made = review(
-            con, product, standing, actor=actor, now=desk.now, reason=asked.reason.strip(), following=following
+            con, product, standing, actor=actor, now=desk.now, reason=reason, following=following, of=asked.of
         )
         if asked.dry_run:
             con.rollback()
-    facts |= {"by": actor, "reason": made.reason, "next_review": made.detail["next_review"]}
+    facts |= {"by": actor, "reason": made.reason, **made.detail}
     if asked.as_json:
         print_json(facts)
     else:
         word = "would be reviewed" if asked.dry_run else "is reviewed"
+        of = f", its {' and '.join(facts['reviewed'])} in particular" if facts["reviewed"] else ""
         console().print(
-            f"[bold]{address}[/] {word} by {escape(actor)}; the next review is due on {facts['next_review']}"
+            f"[bold]{address}[/] {word} by {escape(actor)}{of}; the next review is due on {facts['next_review']}",
+            soft_wrap=True,
         )
 
 

@@ -47,11 +47,11 @@ def slo(obj: tuple[Path, str | None], products: tuple[str, ...], *, check: bool,
     told: list[dict[str, Any]] = []
     is_spent = False
     with project.warehouse(create=True) as warehouse, Operations.open(project.environment.operations) as operations:
-        now = warehouse.recorded_at()
+        now, clock, production = warehouse.recorded_at(), warehouse.frozen_clock, project.environment.is_production
         for product in project.chosen(products):
             with operations.reading() as con:
-                attained = evaluate(product, warehouse.ledger, con, now=now, clock=warehouse.frozen_clock)
-                late = missing(product, warehouse.ledger, con, now=now, clock=warehouse.frozen_clock)
+                attained = evaluate(product, warehouse.ledger, con, now=now, clock=clock, production=production)
+                late = missing(product, warehouse.ledger, con, now=now, clock=clock, production=production)
             is_spent = is_spent or any(one.is_spent for one in attained)
             message = str(late.detail["message"]) if isinstance(late, Finding) else ""
             told.append(_as_json(product, attained, shown_tier(product, attained), message))

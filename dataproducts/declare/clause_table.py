@@ -136,7 +136,7 @@ D | promise | such servers cannot be read | contract.servers[].{location,namespa
 D | promise | such servers cannot be read | contract.servers[].schema
 D | promise | such servers cannot be read | contract.servers[].{serviceName,stagingDir,stream,warehouse,workgroup}
 D | promise | nothing measures it | contract.slaProperties[]
-M | promise | the objective `<table>.availability` | contract.slaProperties[availability]
+D | promise | nothing probes ports yet: its objective is unmeasured | contract.slaProperties[availability]
 M | promise | the objective `<table>.time_to_detect` | contract.slaProperties[timeToDetect]
 M | promise | the objective `<table>.time_to_notify` | contract.slaProperties[timeToNotify]
 M | promise | the objective `<table>.time_to_repair` | contract.slaProperties[timeToRepair]

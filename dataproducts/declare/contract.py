@@ -53,6 +53,7 @@ CONTRACT_END = ".odcs.yaml"
 _SERVER_KEYS = {"server", "type", "id", "description", "environment", "roles", "customProperties"}
 _NESTED = ("array", "map", "object", "vector")
 _TEMPORAL = ("DATE", "TIMESTAMP")
+_YEARS = (1000, 9998)  # Dagster writes earlier years in fewer digits, and partitions of the last would end after it
 _VERSION = re.compile(r"v?(0|[1-9]\d*)((\.(0|[1-9]\d*)){0,2}|(\.(0|[1-9]\d*)){2}-[0-9A-Za-z.\-]+)")
 
 
@@ -247,6 +248,11 @@ class _TableReader:
             return None
         name = text(declared, "column")
         self.judge_temporal(name, (*place, "column"), "the table is partitioned by")
+        if not _YEARS[0] <= start.year <= _YEARS[1]:
+            what = f"the partitions start on {start}, which stands for no day"
+            fix = f"Write the first day that has rows, in the years {_YEARS[0]} to {_YEARS[1]}."
+            self.refuse((*place, "start"), what, fix)
+            return None
         end = day(declared.get("end"))
         if end is not None and end <= start:
             self.refuse((*place, "end"), f"the partitions end on {end}, before they start", "Write a later day.")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
@@ -77,6 +78,7 @@ def read_product(document: Document, folder: Path) -> tuple[DataProduct | None, 
     _judge_purpose(reader, data)
     members = _read_members(reader, data)
     reader.faults.extend(judge_custom(document, data, (), "product"))
+    _judge_review(reader, data)
     inputs, outputs = _read_inputs(reader, data), _read_outputs(reader, data)
     if not (name and domain and is_version(version) and known and layer):
         return None, tuple(reader.faults)
@@ -147,6 +149,14 @@ def _judge_purpose(reader: _Reader, data: dict[str, Any]) -> None:
     if complaint := complain(text(description, "purpose"), words=3):
         what = f"the product's purpose (`description.purpose`) {complaint}"
         reader.refuse(place, what, "Write in a sentence what the product is for.")
+
+
+def _judge_review(reader: _Reader, data: dict[str, Any]) -> None:
+    reviewed, today = day(custom(data).get("reviewedOn")), datetime.now(UTC).date()
+    if reviewed and reviewed > today:
+        what = f"`reviewedOn` is {reviewed}, and today is {today} in UTC"
+        fix = "Write the day of the last review, or delete it: until a review is known, one is due."
+        reader.refuse(custom_place(data, "reviewedOn", ()), what, fix)
 
 
 def _read_members(reader: _Reader, data: dict[str, Any]) -> tuple[Member, ...]:

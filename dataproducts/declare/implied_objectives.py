@@ -60,6 +60,15 @@ SLAS: Mapping[str, IndicatorKind] = MappingProxyType(
 )
 """SLAs that become an objective, and what is measured."""
 
+UNPROBED: Mapping[IndicatorKind, str] = MappingProxyType(
+    {
+        IndicatorKind.PORT_LATENCY: "nothing probes ports yet: it is unmeasured",
+        IndicatorKind.PORT_AVAILABILITY: "nothing probes ports yet: it is unmeasured",
+        IndicatorKind.PERSONAL_DATA_MASKED: "nothing probes yet what is masked: it is unmeasured",
+    }
+)
+"""Indicators that count probes which nothing here makes: whoever promises them has promised what nobody keeps."""
+
 _NO_BUDGET = frozenset({IndicatorKind.RETENTION_KEPT})
 _LIMITED = frozenset(kind for kind, meaning in MEANINGS.items() if "at_most_s" in meaning.needed)
 _WHOLE = 100  # percent
@@ -175,10 +184,10 @@ def event_time(table: Table, column: str) -> dict[str, str]:
 
 
 def _share(sla: Sla) -> float | None:
-    """Return an availability as a share of 1; None if it is none."""
+    """Return an availability as a share of 1; None if it is none. Without a unit, what is no more than 1 is a ratio."""
     if not isinstance(sla.value, int | float) or isinstance(sla.value, bool) or not 0 < sla.value <= _WHOLE:
         return None
-    is_share = sla.value < 1 and sla.unit.lower() not in ("percent", "%")
+    is_share = sla.value <= 1 and sla.unit.lower() not in ("percent", "%")
     return float(sla.value) if is_share else round(sla.value / _WHOLE, 12)
 
 

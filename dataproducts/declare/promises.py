@@ -87,11 +87,13 @@ def _time_of_day(found: Gathering, sla: Sla, place: Place, column: str) -> Rule 
 def _end(found: Gathering, sla: Sla, place: Place) -> Rule | None:
     try:
         end = datetime.fromisoformat(str(sla.value))
-    except ValueError:
-        what = f"{sla.name} is {sla.value!r}, which is no date"
+        until = end if end.tzinfo else end.replace(tzinfo=UTC)
+        until.astimezone(UTC)
+    except (OverflowError, ValueError) as error:
+        known = "date" if isinstance(error, ValueError) else "moment that UTC has"  # of years 1 to 9999
+        what = f"{sla.name} is {sla.value!r}, which is no {known}"
         found.refuse((*place, "value"), what, "Write it like 2032-05-12 or 2032-05-12T09:30:10-08:00.")
         return None
-    until = end if end.tzinfo else end.replace(tzinfo=UTC)
     mark = found.document.mark(*place)
     params = {"until": until.isoformat(), "property": sla.name}
     return implied(ENDS[sla.name], RuleKind.DEADLINE, (), mark, params=params)

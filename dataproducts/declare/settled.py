@@ -10,6 +10,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from dataproducts.declare.clause_table import DECLARED, ENFORCED, MONITORED, Clause, lookup
+from dataproducts.declare.implied_objectives import UNPROBED
 from dataproducts.product import TIME_SLAS, RuleKind
 from dataproducts.rules.custom.engines import declared_only, is_foreign
 
@@ -34,10 +35,12 @@ _OF_TYPES = re.compile(r"\.logicalTypeOptions\.(timezone|elementType|defaultTime
 def settle(
     clause: str, document: Document, where: Place, table: Table | None, measured: Mapping[Mark, str] = _NOTHING
 ) -> Clause | None:
-    """Return what becomes of a clause of `table` at `where`; None where the table of clauses says it.
+    """Return what becomes of a clause at `where`, of `table` if of any; None where the table of clauses says it.
 
     `measured` has the objectives in force that SLAs imply, by where the SLA stands.
     """
+    if clause == "slo.objectives[]":
+        return _settle_objective(document, where)
     if table is None:
         return None
     inside = _settle_inside(clause, where)
@@ -49,6 +52,13 @@ def settle(
         if clause.endswith(end):
             return settled(document, where, table)
     return None
+
+
+def _settle_objective(document: Document, where: Place) -> Clause | None:
+    """What an objective of `slo.yaml` is, whose indicator counts what nothing here probes."""
+    entry = _value(document, where)
+    kind = entry.get("indicator") if isinstance(entry, dict) else None
+    return next((Clause(DECLARED, "promise", why) for known, why in UNPROBED.items() if known == kind), None)
 
 
 def _settle_inside(clause: str, where: Place) -> Clause | None:

@@ -17,7 +17,7 @@ from dataproducts.product import version_numbers
 from dataproducts.release import Refresh
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from dataproducts.ledger.expire import Retention
     from dataproducts.ledger.rows import Attempt, ReleasedContract
@@ -235,14 +235,25 @@ class Ledger(Opened):
         with reading(self._engine) as con:
             return commit.find_release(con, key)
 
-    def commit_release(self, draft: Draft, *, key: str, note: str = "", now: datetime | None = None) -> Release:
+    def commit_release(
+        self,
+        draft: Draft,
+        *,
+        key: str,
+        note: str = "",
+        now: datetime | None = None,
+        guard: Callable[[], None] = lambda: None,
+    ) -> Release:
         """Publish `draft`, whose files were checked, in one transaction; use `publish.publish`, which checks them.
+
+        `guard` is asked within it, and raises what forbids the release from outside of the ledger.
 
         Raises:
             ConflictError: the head or a contract moved since the refresh began, or a version is gone.
             RefusedError: something is missing, refused, unfinished or not judged.
         """
         with writing(self._engine) as con:
+            guard()
             return commit.commit_release(con, draft, key=key, note=note, now=now)
 
     def check_draft(self, draft: Draft) -> dict[str, Version]:

@@ -97,7 +97,7 @@ def lacks(move: Move, scene: Scene, address: str, product: DataProduct | None, w
     `product` is the declaration as the step would leave it, None for one that only the ledger knows.
     """
     if move.after is Status.RETIRED:
-        return tuple(_to_retired(scene, address, product, wish))
+        return tuple(_to_retired(scene, address, product, wish, before=move.before))
     found = [Lack("declaration", f.what, f.fix, Mark(f.path, f.line)) for f in scene.faults]
     if product is None:
         return tuple(found)
@@ -208,12 +208,15 @@ def _successor(scene: Scene, address: str, wish: Wish) -> Iterator[Lack]:
         yield Lack("successor", f"the successor {wish.successor!r} {why}", suggest(wish.successor, known).strip())
 
 
-def _to_retired(scene: Scene, address: str, product: DataProduct | None, wish: Wish) -> Iterator[Lack]:
+def _to_retired(
+    scene: Scene, address: str, product: DataProduct | None, wish: Wish, *, before: Status
+) -> Iterator[Lack]:
     if not wish.reason:
         yield _no_reason("retired")
     standing = scene.standings.get(address)
     sunset = standing.sunset if standing else None
-    deprecated = standing is not None and Status.DEPRECATED in (standing.declared, standing.recorded)
+    said = (standing.declared, standing.recorded) if standing else ()
+    deprecated = Status.DEPRECATED in (before, *said)  # a file may say `retired` by now
     if deprecated and not wish.forced and (sunset is None or today(wish.now) <= sunset):
         what = f"{address} was promised until {sunset}" if sunset else f"{address} has no sunset that could have passed"
         yield Lack("sunset", what, "Wait until the day after, or --force it with a --reason.")

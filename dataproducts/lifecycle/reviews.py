@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from dataproducts.declare.fields import custom, day
 from dataproducts.finding import Finding, FindingKind, Recovery, Subject
 from dataproducts.lifecycle.states import today
-from dataproducts.operations.transitions import REVIEW, Transition, last_reviews, record
+from dataproducts.operations.transitions import REVIEW, REVIEWED, Transition, last_reviews, record
 from dataproducts.product import Severity, Status, Tier
 
 if TYPE_CHECKING:
@@ -73,10 +73,12 @@ def review(
     now: datetime,
     reason: str = "",
     following: date | None = None,
+    of: Iterable[str] = (),
 ) -> Transition:
     """Record that `actor` reviewed `product`, with what was found as `reason`, and return it; the status stays.
 
-    The next review is due on `following`, by default after the interval of the tier.
+    The next review is due on `following`, by default after the interval of the tier. `of` are those of
+    `standing.PARTICULARS` that were looked at; a review of the product alone counts as none of them.
     """
     due = following or today(now) + INTERVALS[product.tier]
     made = Transition(
@@ -88,7 +90,7 @@ def review(
         at=now,
         actor=actor,
         reason=reason,
-        detail={"next_review": due.isoformat()},
+        detail={"next_review": due.isoformat(), REVIEWED: sorted(set(of))},
     )
     record(con, made)
     return made
@@ -135,6 +137,8 @@ def _due(product: DataProduct, standing: Standing, last: Transition | None, now:
         late = standing.sunset < today(now)
         yield Due(product.address, SUNSET, standing.sunset, late, owner=owner)
     written = day(custom(dict(product.raw)).get("reviewedOn"))
+    if written and written > today(now):  # of what is yet to come nobody knows anything: a fault, or a clock set back
+        written = None
     interval, at, by = INTERVALS[product.tier], written, ""
     on = None
     if last is not None and (written is None or last.at.date() >= written):

@@ -52,6 +52,8 @@ MOVES: Mapping[tuple[Status, Step], Status] = MappingProxyType(
 )
 """Every step that there is. `retired` has none: its address never answers again; a new major version has its own."""
 
+_PROMOTED = frozenset({Status.ACTIVE, Status.DEPRECATED})
+
 
 @dataclass(frozen=True, slots=True)
 class Move:
@@ -67,10 +69,11 @@ def find_move(step: Step, standing: Standing) -> Move:
     """Return where `step` leads from `standing`.
 
     A file that says already what the step leads to is no obstacle: somebody had its change reviewed first, or the
-    process died between the two. Raises: RefusedError, if the status has no such step, naming those that it has.
+    process died between the two. That holds for a file that counts: in production, what was never promoted there is a
+    draft, whatever its file says. Raises: RefusedError, if the status has no such step, naming those that it has.
     """
-    at = standing.recorded or standing.declared or Status.DRAFT
-    sources = [before for (before, other), after in MOVES.items() if other is step and after is standing.declared]
+    at = standing.recorded or standing.status
+    sources = [before for (before, other), after in MOVES.items() if other is step and after is at]
     if standing.recorded is None and (at, step) not in MOVES and sources and step is not Step.REINSTATE:
         at = sources[-1] if step is Step.PROMOTE else sources[0]
     if (at, step) in MOVES:
@@ -91,16 +94,15 @@ def _done(step: Step) -> str:
 def counts(declared: Status | None, recorded: Status | None, *, production: bool) -> Status:
     """Return the status that counts: the more careful of the file's and the record's.
 
-    In production nothing is active that was not promoted there; elsewhere a file is enough.
+    In production nothing is active that was not promoted there, nor deprecated, since both are scheduled; elsewhere a
+    file is enough.
     """
-    for careful in (Status.RETIRED, Status.DEPRECATED):
-        if careful in (declared, recorded):
-            return careful
-    if declared is None:
-        return recorded or Status.DRAFT
-    if declared is Status.ACTIVE and production and recorded is not Status.ACTIVE:
-        return recorded or Status.DRAFT
-    return declared
+    if Status.RETIRED in (declared, recorded):
+        return Status.RETIRED
+    if recorded is Status.DEPRECATED:
+        return Status.DEPRECATED
+    unasked = production and declared in _PROMOTED and recorded not in _PROMOTED
+    return recorded or Status.DRAFT if declared is None or unasked else declared
 
 
 def standing_of(environment: Environment, product: DataProduct | str) -> Standing:
@@ -181,9 +183,11 @@ def _drift(product: DataProduct, recorded: Status | None, *, production: bool) -
     said = f"{status_mark(product)}: {address} is declared {declared}"
     if recorded is Status.RETIRED:
         return f"{said} and was retired, which is final. Write `status: retired`"
-    if declared is Status.ACTIVE and recorded is not Status.DEPRECATED:
+    unasked = production and declared is Status.DEPRECATED and recorded is not Status.ACTIVE
+    if unasked or (declared is Status.ACTIVE and recorded is not Status.DEPRECATED):
         counted = f"{recorded} is recorded" if recorded else "no promotion is recorded"
-        return f"{said}, and {counted}, so it is not scheduled. Run `dataproducts lifecycle {address} promote`"
+        how = "Write `status: active` and run" if unasked else "Run"
+        return f"{said}, and {counted}, so it is not scheduled. {how} `dataproducts lifecycle {address} promote`"
     step = next((step for (before, step), after in MOVES.items() if after is declared and before is recorded), None)
     step = step or next((step for (_, step), after in MOVES.items() if after is declared and recorded is None), None)
     was = f"{recorded} is recorded" if recorded else "nothing is recorded"

@@ -7,6 +7,7 @@ same step, asked for again, completes it.
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -25,6 +26,7 @@ from dataproducts.serving import render
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+    from contextlib import AbstractContextManager
     from pathlib import Path
 
     from dataproducts.alerts.announce import Announcement
@@ -126,7 +128,7 @@ def take(planned: Planned, operations: Operations, *, warehouse: Warehouse, tell
     if planned.lacks:
         raise RefusedError("\n".join(str(lack) for lack in planned.lacks))
     told = 0
-    with operations.writing() as con:
+    with _no_release(warehouse, move), operations.writing() as con:
         last = last_step(con, address)
         if (last.to_status if last else None) != planned.standing.recorded:
             raise ConflictError(f"{address}: somebody else made a step meanwhile. Look again, then decide")
@@ -140,6 +142,13 @@ def take(planned: Planned, operations: Operations, *, warehouse: Warehouse, tell
     return Taken(planned, told, show_at_ports(warehouse, address, planned.product))
 
 
+def _no_release(warehouse: Warehouse, move: Move) -> AbstractContextManager[object]:
+    """Keep releases from being committed while a retirement is: each comes before it, or is refused."""
+    where = warehouse.environment
+    is_one_file = where.ledger == where.operations and where.ledger.startswith("sqlite")  # has one writer anyway
+    return nullcontext() if move.after is not Status.RETIRED or is_one_file else warehouse.ledger.writing()
+
+
 def show_at_ports(warehouse: Warehouse, address: str, product: DataProduct | None) -> str:
     """Render the serving file of a product as it stands now, and return why that failed; empty if it did not.
 
@@ -150,8 +159,13 @@ def show_at_ports(warehouse: Warehouse, address: str, product: DataProduct | Non
         return ""
     published = product.published if product else frozenset(head.items)
     try:
-        standing = standing_of(warehouse.environment, product or address)
-        render(warehouse.ledger, warehouse.store, address, published, standing=standing)
+        render(
+            warehouse.ledger,
+            warehouse.store,
+            address,
+            published,
+            standing=lambda: standing_of(warehouse.environment, product or address),
+        )
     except (StoreError, OSError, duckdb.Error) as error:
         return str(error)
     return ""
@@ -194,7 +208,7 @@ def _declared_after(
 def _strays(standing: Standing, move: Move, product: DataProduct | None) -> Iterator[Lack]:
     """A file that says neither what is recorded nor what the step leads to."""
     if product is not None and not move.is_recorded and standing.declared not in (move.before, move.after):
-        what = f"the file says {standing.declared}, and recorded is {standing.recorded}"
+        what = f"the file says {standing.declared}, and {standing.recorded or 'nothing'} is recorded"
         yield Lack("declaration", what, f"Write `status: {move.before}` first.", status_mark(product))
 
 

@@ -7,7 +7,7 @@ from datetime import timedelta
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import insert, select
+from sqlalchemy import func, insert, select
 
 from dataproducts.database import as_utc
 from dataproducts.operations import schema as s
@@ -19,7 +19,9 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection, Row
 
 _EMPTY: Mapping[str, Any] = MappingProxyType({})
-_RARELY = timedelta(hours=1)
+
+RARELY = timedelta(hours=1)
+"""How often a measurement whose figures do not change is kept."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +56,7 @@ def record(con: Connection, measured: Iterable[Measurement]) -> int:
         known = last.setdefault(one.product, {}) or _by_window(con, one.product)
         last[one.product] = known
         before = known.get((one.objective, one.days))
-        if before is not None and (one.at <= before.at or (_same(before, one) and one.at - before.at < _RARELY)):
+        if before is not None and (one.at <= before.at or (_same(before, one) and one.at - before.at < RARELY)):
             continue
         known[one.objective, one.days] = one
         fresh.append(_row(one))
@@ -80,12 +82,11 @@ def history(
 
 def _by_window(con: Connection, product: str) -> dict[tuple[str, float], Measurement]:
     t = s.measurement.c
-    newest: dict[tuple[str, float], Measurement] = {}
-    for objective, days in con.execute(select(t.objective, t.days).where(t.product == product).distinct()).all():
-        mine = (t.product == product, t.objective == objective, t.days == days)
-        row = con.execute(select(s.measurement).where(*mine).order_by(t.at.desc()).limit(1)).one()
-        newest[objective, days] = _measurement(row)
-    return newest
+    newest = select(t.objective, t.days, func.max(t.at).label("at")).where(t.product == product)
+    last = newest.group_by(t.objective, t.days).subquery().c
+    same = (t.product == product) & (t.objective == last.objective) & (t.days == last.days) & (t.at == last.at)
+    rows = con.execute(select(s.measurement).where(same))
+    return {(row.objective, row.days): _measurement(row) for row in rows}
 
 
 def _same(one: Measurement, other: Measurement) -> bool:

@@ -22,12 +22,16 @@ _EMPTY: Mapping[str, Any] = MappingProxyType({})
 REVIEW = "review"
 """The kind of an entry that leaves the status as it is."""
 
+REVIEWED = "reviewed"
+"""The key of a review's `detail` that lists what was looked at in particular."""
+
 
 @dataclass(frozen=True, slots=True)
 class Transition:
     """A step of `product` from one status to another, or a review, by `actor` for `reason`; never changed afterwards.
 
-    `detail` holds what else was settled: `successor`, `sunset`, `forced`, `release`, `next_review` … Days are text.
+    `detail` holds what else was settled: `successor`, `sunset`, `forced`, `release`, `next_review`, `reviewed` …
+    Days are text.
     """
 
     product: str

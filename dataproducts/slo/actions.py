@@ -42,10 +42,10 @@ def refuse_frozen(warehouse: Warehouse, product: DataProduct, scene: Scene, *, f
         return
     from dataproducts.operations import Operations  # noqa: PLC0415 - for products with such an objective alone
 
-    now = warehouse.recorded_at()
+    now, clock, production = warehouse.recorded_at(), warehouse.frozen_clock, warehouse.environment.is_production
     with Operations.open(warehouse.environment.operations) as operations:
         with operations.reading() as con:
-            measured = measure(product, warehouse.ledger, con, frozen, now=now, clock=warehouse.frozen_clock)
+            measured = measure(product, warehouse.ledger, con, frozen, now=now, clock=clock, production=production)
         spent = [one for one in measured if one.is_spent and not _is_fix(warehouse, scene, one.objective)]
         if spent:
             with operations.writing() as con:

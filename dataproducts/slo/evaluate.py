@@ -132,14 +132,16 @@ def evaluate(
     *,
     now: datetime,
     clock: datetime | None = None,
+    production: bool = False,
 ) -> tuple[Attained, ...]:
     """Return what became of each objective of `product` by `now`, in their order; nothing that came later is seen.
 
     `operations` is a connection to the operations database: probes, reviews, incidents and costs count as far as they
     are recorded there. `clock` is a simulated clock that records are not dated by (`Warehouse.frozen_clock`): the age
-    of data counts by it, everything else by `now`. Raises: StoreError, if the ledger cannot be read.
+    of data counts by it, everything else by `now`. In `production` a schedule asks for nothing before a promotion is
+    recorded (`Environment.is_production`). Raises: StoreError, if the ledger cannot be read.
     """
-    return measure(product, ledger, operations, product.objectives, now=now, clock=clock)
+    return measure(product, ledger, operations, product.objectives, now=now, clock=clock, production=production)
 
 
 def measure(
@@ -150,6 +152,7 @@ def measure(
     *,
     now: datetime,
     clock: datetime | None = None,
+    production: bool = False,
 ) -> tuple[Attained, ...]:
     """Return what became of `objectives`, as `evaluate` does."""
     wanted = tuple(objectives)
@@ -158,7 +161,7 @@ def measure(
     starts = [objective.window.start(now) for objective in wanted]
     since = min(now - timedelta(days=WINDOWS[-1]), *starts)
     with ledger.reading() as con:
-        facts = Facts(product, con, operations, now=now, since=since, clock=clock)
+        facts = Facts(product, con, operations, now=now, since=since, clock=clock, production=production)
         return tuple(_attained(facts, objective) for objective in wanted)
 
 

@@ -13,14 +13,16 @@ from typing import TYPE_CHECKING
 from sqlalchemy import select
 
 from dataproducts.ledger import timeline
+from dataproducts.lifecycle.states import counts
 from dataproducts.operations import schema as o
 from dataproducts.operations.costs import REPLAYED
-from dataproducts.operations.transitions import history
+from dataproducts.operations.transitions import REVIEW, history
 from dataproducts.partitions import due, partitioned_tables
 from dataproducts.product import Status
 from dataproducts.release import ROLLBACK
 from dataproducts.slo.events import Ended, Slot
 from dataproducts.slo.slots import last_slot, slots
+from dataproducts.standing import Standing
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -54,14 +56,18 @@ class Facts:
         now: datetime,
         since: datetime,
         clock: datetime | None = None,
+        production: bool = False,
     ) -> None:
         """Read through the two connections; `operations` is None where there is no such database.
 
-        `clock` is a simulated one that stands still while records are dated by the real time: ages count by it.
+        `clock` is a simulated one that stands still while records are dated by the real time: ages count by it. In
+        `production` nothing is active that was not promoted.
         """
         self.product, self.now, self.since, self.clock = product, now, since, clock
+        self._production = production
         self.ledger, self._operations = ledger, operations
         self._reaches: dict[str, tuple[Reach, ...]] = {}
+        self._partitions: dict[tuple[str, int], frozenset[str]] = {}
 
     @cached_property
     def origin(self) -> datetime | None:
@@ -168,12 +174,23 @@ class Facts:
         return Ended(one.refresh_id, min((*overtaken, one.started_at + ABANDONED)), is_released=False)
 
     @cached_property
+    def _is_scheduled(self) -> bool:
+        """Whether the schedule runs by now: the more careful of the file, which is that of today, and the record."""
+        recorded = Status(self._moves[-1].to_status) if self._moves else None
+        status = counts(self.product.status, recorded, production=self._production)
+        return Standing(self.product.address, status).is_scheduled
+
+    @cached_property
+    def _moves(self) -> tuple[Transition, ...]:
+        return tuple(step for step in self.steps if step.kind != REVIEW)
+
+    @cached_property
     def slots(self) -> tuple[Slot, ...]:
         """Each slot of the schedule since the product owed anything; the last one is still open."""
         schedule = self.product.schedule
-        if schedule is None or self.product.status not in {Status.ACTIVE, Status.DEPRECATED}:
+        if schedule is None or not self._is_scheduled:
             return ()
-        promoted = next((step.at for step in self.steps if step.to_status == Status.ACTIVE), None)
+        promoted = next((step.at for step in self._moves if step.to_status == Status.ACTIVE), None)
         begun = promoted or self.origin
         if begun is None:
             # Nobody knows since when it has been owed: what was due last is what is missing.
@@ -202,16 +219,24 @@ class Facts:
         tables = partitioned_tables(self.product)
         at = min(slot.start, self.clock) if self.clock else slot.start
         return bool(tables) and all(
-            self._held(table.name, slot.start) >= len(due(table.partitioning, at))
+            {day.isoformat() for day in due(table.partitioning, at)} <= self._held(table.name, slot.start)
             for table in tables
             if table.partitioning
         )
 
-    def _held(self, table: str, at: datetime) -> int:
-        """How many versions of `table` were live at a moment."""
+    def _held(self, table: str, at: datetime) -> frozenset[str]:
+        """The partitions of `table` that were live at a moment, those included that are not asked for any more."""
         reaches = self.reaches(table)
         number = bisect_right(reaches, at, key=lambda reach: reach.published_at)
-        return reaches[number - 1].versions if number else 0
+        return self.partitions(table, reaches[number - 1]) if number else frozenset()
+
+    def partitions(self, table: str, reach: Reach) -> frozenset[str]:
+        """Return the partitions that `table` had in one of its `reaches`, by the first day of each."""
+        key = (table, reach.number)
+        if key not in self._partitions:
+            found = timeline.partitions(self.ledger, self.product.address, reach.number, table)
+            self._partitions[key] = found
+        return self._partitions[key]
 
     def incidents(self) -> tuple[list[Row[Any]], dict[str, list[Row[Any]]]]:
         """Return the incidents of the product, and the timeline of each by its id."""

@@ -51,14 +51,16 @@ def missing(
     *,
     now: datetime,
     clock: datetime | None = None,
+    production: bool = False,
 ) -> Finding | Recovery | None:
     """Return whether the refresh that the schedule asked for last is missing (MISSING, named `schedule`), or came.
 
     Where there was nothing to load, nothing is missing. None where the product has no schedule that runs, or while it
-    is too early to tell.
+    is too early to tell. `clock` and `production` as in `evaluate`.
     """
+    since = now - timedelta(days=90)
     with ledger.reading() as con:
-        facts = Facts(product, con, operations, now=now, since=now - timedelta(days=90), clock=clock)
+        facts = Facts(product, con, operations, now=now, since=since, clock=clock, production=production)
         slots = facts.slots
         came = [facts.began_in(slot) or facts.is_idle(slot) for slot in slots]
     if not slots:

@@ -7,9 +7,10 @@ newer ones may have been loaded past the gap.
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from dataproducts.ledger import timeline
 from dataproducts.partitions import after, due, length
@@ -25,6 +26,17 @@ if TYPE_CHECKING:
     from dataproducts.slo.facts import Facts
 
 _NEVER = "it was never loaded"
+
+
+class Step(NamedTuple):
+    """One release, the newest event time that a table had in it, and whether that is known.
+
+    What the files held is forgotten when they are collected: then nobody can say whether the table was fresh.
+    """
+
+    reach: Reach
+    newest: datetime | None
+    is_known: bool = True
 
 
 def watched(product: DataProduct, indicator: Indicator) -> tuple[Table, ...]:
@@ -49,9 +61,9 @@ def freshness(facts: Facts, indicator: Indicator) -> Recorded:
             # Where nobody knows since when something was owed, it is told from now on.
             since = _since(found) if facts.origin else facts.now
             breaches.append(_breach(facts, table, indicator, since))
-        elif not found:
+        elif not found and held_at(steps_of(facts, table, indicator), facts.now) is False:
             # It owes from this very moment on, and has nothing.
-            breaches += [Breach(facts.now, _NEVER, table.name)] if newest_at(facts, table, indicator) is None else []
+            breaches.append(Breach(facts.now, _NEVER, table.name))
     return Recorded(spans=tuple(spans), breaches=tuple(breaches), watched=tuple(table.name for table in tables))
 
 
@@ -61,28 +73,41 @@ def times_of(table: Table, indicator: Indicator) -> str:
     return column if any(found.name == column for found in table.columns) else ""
 
 
-def newest_at(facts: Facts, table: Table, indicator: Indicator, at: datetime | None = None) -> datetime | None:
-    """Return the newest event time of `table` in the release that was live at a moment, by default now."""
-    live = [
-        (reach, newest)
-        for reach, newest, _ in _newest(facts, table, indicator)
-        if reach.published_at <= (at or facts.now)
-    ]
-    return live[-1][1] if live else None
+def newest_at(facts: Facts, table: Table, indicator: Indicator) -> datetime | None:
+    """Return the newest event time of `table` in the release that is live now; None too where it is forgotten."""
+    live = _live(steps_of(facts, table, indicator), facts.now)
+    return live.newest if live and live.is_known else None
 
 
-def _newest(facts: Facts, table: Table, indicator: Indicator) -> Iterator[tuple[Reach, datetime | None, bool]]:
-    """Yield each release with the newest event time that `table` had in it, and whether that is still known."""
+def held_at(steps: Sequence[Step], at: datetime, wanted: datetime | None = None) -> bool | None:
+    """Return whether the release that was live at a moment held an event time, of `wanted` or later if that is given.
+
+    None where it was live and what it held is forgotten.
+    """
+    live = _live(steps, at)
+    if live is not None and not live.is_known:
+        return None
+    return live is not None and live.newest is not None and (wanted is None or live.newest >= wanted)
+
+
+def _live(steps: Sequence[Step], at: datetime) -> Step | None:
+    number = bisect_right(steps, at, key=lambda step: step.reach.published_at)
+    return steps[number - 1] if number else None
+
+
+def steps_of(facts: Facts, table: Table, indicator: Indicator) -> tuple[Step, ...]:
+    """Return each release with the newest event time that `table` had in it, in order."""
     reaches = facts.reaches(table.name)
     column = times_of(table, indicator)
     if column == table.valid_thru:
-        yield from ((reach, reach.newest, True) for reach in reaches)
-        return
+        return tuple(Step(reach, reach.newest) for reach in reaches)
     ends = timeline.greatest(facts.ledger, facts.product.address, table.name, column, facts.since)
+    found = []
     for reach in reaches:
         values, is_known = ends.get(reach.number, ((), True))
         moments = (moment for value in values if value and (moment := _moment(value)))
-        yield reach, max(moments, default=None), is_known
+        found.append(Step(reach, max(moments, default=None), is_known))
+    return tuple(found)
 
 
 def _moment(text: str) -> datetime | None:
@@ -98,7 +123,7 @@ def _spans(facts: Facts, table: Table, indicator: Indicator) -> Iterator[Span]:
     """Yield what was fresh and what was not, in order, from when the product began to owe anything until now."""
     limit = timedelta(seconds=indicator.at_most_s or 0)
     start = max(facts.origin or facts.since, facts.since)
-    steps = list(_newest(facts, table, indicator))
+    steps = steps_of(facts, table, indicator)
     joined = next((at for at, (reach, _, _) in enumerate(steps) if reach.versions), 0)
     if joined:  # releases were made before there was such a table
         steps = steps[joined:]
@@ -130,16 +155,13 @@ def _first_gap(facts: Facts, table: Table, reach: Reach) -> datetime | None:
     if parts is None:
         return None
     at = min(facts.clock, reach.published_at) if facts.clock else reach.published_at
-    if reach.versions >= len(due(parts, at)):
-        return _gap_after(parts, at, None)
-    held = timeline.partitions(facts.ledger, facts.product.address, reach.number, table.name)
-    return _gap_after(parts, at, held)
+    return _gap_after(parts, at, facts.partitions(table.name, reach))
 
 
-def _gap_after(parts: Partitioning, at: datetime, held: Collection[str] | None) -> datetime | None:
-    """The end of the first partition that is not `held`, those to come included; all that are due at `at` if None."""
+def _gap_after(parts: Partitioning, at: datetime, held: Collection[str]) -> datetime | None:
+    """The end of the first partition that is not `held`, those to come after `at` included."""
     every = due(parts, at)
-    missing = None if held is None else next((day for day in every if day.isoformat() not in held), None)
+    missing = next((day for day in every if day.isoformat() not in held), None)
     if missing is None:
         # The first of all begins where the calendar lets it: a week on the Monday on or after the start.
         later = datetime.combine(parts.start + 2 * length(parts), datetime.min.time(), tzinfo=UTC)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from functools import lru_cache
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
@@ -12,7 +13,7 @@ from dataproducts.errors import DataProductError
 from dataproducts.inputs import transform_inputs
 from dataproducts.ledger.rows import published_contracts
 from dataproducts.objective import IndicatorKind
-from dataproducts.operations.transitions import REVIEW
+from dataproducts.operations.transitions import REVIEW, REVIEWED
 from dataproducts.rules.masking import holds_classified
 from dataproducts.slo.budget import Tally
 from dataproducts.slo.events import Recorded, Span
@@ -93,16 +94,18 @@ def _schemas(facts: Facts, table: Table) -> dict[str, Mapping[str, str]]:
     return found
 
 
-def _columns(text: str, name: str) -> dict[str, str]:
+@lru_cache(maxsize=256)  # a watch asks every five minutes, and a published contract never changes
+def _columns(text: str, name: str) -> Mapping[str, str]:
     try:
         tables, _ = read_tables(parse_yaml(text, name))
     except DataProductError:  # written by another version of the library: its columns are known by name only
-        return {}
-    return {column.name: column.sql_type for table in tables if table.name == name for column in table.columns}
+        return MappingProxyType({})
+    found = {column.name: column.sql_type for table in tables if table.name == name for column in table.columns}
+    return MappingProxyType(found)
 
 
 def _reviewed(what: str) -> Callable[[Facts, Indicator], Recorded]:
-    """Return the indicator of reviews of `what`, access or docs; a review that does not say of what is of both."""
+    """Return the indicator of reviews of `what`, access or docs; a review that does not say so is of neither."""
 
     def indicator(facts: Facts, indicator: Indicator) -> Recorded:
         reviews = [step.at for step in facts.steps if step.kind == REVIEW and _is_of(step, what)]
@@ -124,8 +127,7 @@ def _reviewed(what: str) -> Callable[[Facts, Indicator], Recorded]:
 
 
 def _is_of(step: Transition, what: str) -> bool:
-    named = step.detail.get("reviewed")
-    return not named or what in ([named] if isinstance(named, str) else named)
+    return what in step.detail.get(REVIEWED, ())
 
 
 GOVERNANCE: Mapping[IndicatorKind, Callable[[Facts, Indicator], Recorded]] = MappingProxyType(

@@ -6,12 +6,13 @@ from datetime import UTC, datetime, time, timedelta
 from statistics import median
 from typing import TYPE_CHECKING
 
+from dataproducts.declare.implied_objectives import is_judged
 from dataproducts.objective import IndicatorKind
 from dataproducts.product import RuleKind
 from dataproducts.release import AUDIT
 from dataproducts.slo.episodes import episodes
 from dataproducts.slo.events import Event, Recorded
-from dataproducts.slo.freshness import freshness, newest_at, times_of, watched
+from dataproducts.slo.freshness import freshness, held_at, steps_of, times_of, watched
 from dataproducts.slo.governance import GOVERNANCE
 
 if TYPE_CHECKING:
@@ -32,12 +33,12 @@ def recorded(facts: Facts, indicator: Indicator) -> Recorded:
 
 
 def counted_rules(product: DataProduct, indicator: Indicator) -> tuple[tuple[Table, Rule], ...]:
-    """Return the rules that a quality indicator counts, with their tables."""
+    """Return the rules that a quality indicator counts, with their tables: none that nobody judges here."""
     columns = frozenset(indicator.params.get("columns", ()))
     keeps = indicator.kind is IndicatorKind.RETENTION_KEPT
 
     def counts(rule: Rule) -> bool:
-        if rule.kind is RuleKind.TEXT or (indicator.rules and rule.name not in indicator.rules):
+        if not is_judged(rule) or (indicator.rules and rule.name not in indicator.rules):
             return False
         if columns and not columns.intersection(rule.columns):
             return False
@@ -120,12 +121,16 @@ def _frequency(facts: Facts, indicator: Indicator) -> Recorded:
 
 
 def _available(facts: Facts, indicator: Indicator) -> Recorded:
-    """One event a day, at the time that was promised: did every table hold rows of the day before?"""
+    """One event a day, at the time that was promised: did every table hold rows of the day before?
+
+    A day is left out whose release is forgotten, unless another table tells that it was bad.
+    """
     if facts.clock is not None:  # by a clock that stands still, no day passes
         return Recorded()
     by = time.fromisoformat(str(indicator.params["by"]))
     zone = by.tzinfo or UTC
     tables = [table for table in watched(facts.product, indicator) if times_of(table, indicator)]
+    steps = [steps_of(facts, table, indicator) for table in tables]
     begun = max(facts.origin or facts.since, facts.since).astimezone(zone)
     events = []
     for number in range((facts.now.astimezone(zone).date() - begun.date()).days + 1):
@@ -134,8 +139,9 @@ def _available(facts: Facts, indicator: Indicator) -> Recorded:
         if not tables or not begun < deadline <= facts.now:
             continue
         wanted = datetime.combine(day - _DAY, time(0, tzinfo=zone))
-        newest = (newest_at(facts, table, indicator, deadline) for table in tables)
-        events.append(Event(deadline.astimezone(UTC), good=all(one is not None and one >= wanted for one in newest)))
+        held = [held_at(found, deadline, wanted) for found in steps]
+        if False in held or None not in held:  # what nobody knows any more is neither good nor bad
+            events.append(Event(deadline.astimezone(UTC), good=all(held)))
     return Recorded(tuple(events), watched=tuple(table.name for table in tables))
 
 

@@ -60,9 +60,9 @@ def read_status(
     Raises: StoreError, if the ledger or the operations database cannot be read.
     """
     clock, since = warehouse.frozen_clock, now - _SPAN
-    attained = evaluate(product, warehouse.ledger, operations, now=now, clock=clock)
-    late = missing(product, warehouse.ledger, operations, now=now, clock=clock)
     production = warehouse.environment.is_production
+    attained = evaluate(product, warehouse.ledger, operations, now=now, clock=clock, production=production)
+    late = missing(product, warehouse.ledger, operations, now=now, clock=clock, production=production)
     every = history(operations, product.address) if operations is not None else ()
     steps = tuple(step for step in every if step.at <= now)
     last = next((step for step in reversed(steps) if step.kind != REVIEW), None)

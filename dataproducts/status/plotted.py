@@ -42,8 +42,8 @@ def plotted(warehouse: Warehouse, product: DataProduct, release: Release) -> dic
         "bytes": sum(file.bytes for version in versions for file in version.files),
     }
     with Operations.open(warehouse.environment.operations) as operations, operations.reading() as con:
-        attained = evaluate(product, warehouse.ledger, con, now=now, clock=warehouse.frozen_clock)
-        production = warehouse.environment.is_production
+        clock, production = warehouse.frozen_clock, warehouse.environment.is_production
+        attained = evaluate(product, warehouse.ledger, con, now=now, clock=clock, production=production)
         found["health_score"] = read_health(con, product, attained, production=production, now=now).score
         cost = costs.find(con, release.refresh_id, product.address)
         tables = table_ages(warehouse, con, product, now)

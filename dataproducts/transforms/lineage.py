@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from sqlglot import exp
@@ -62,11 +63,20 @@ def untraced(table: Table, schemas: Schemas) -> frozenset[str]:
     names = frozenset(column.name for column in table.columns)
     if table.transform is None:
         return frozenset()
-    read = reading(table.transform, table.name)
+    given = tuple((name, tuple(columns.items())) for name, columns in sorted(schemas.items()))
+    return _untraced(table.transform, table.name, names, given)
+
+
+@lru_cache(maxsize=512)  # a watch asks every five minutes, and the answer follows from the texts
+def _untraced(
+    transform: Transform, table: str, names: frozenset[str], given: tuple[tuple[str, tuple[tuple[str, str], ...]], ...]
+) -> frozenset[str]:
+    read = reading(transform, table)
     if read.tree is None:
-        return names - (_constant(table.transform)[1] or {}).keys()
+        return names - (_constant(transform)[1] or {}).keys()
+    schemas = {name: dict(columns) for name, columns in given if name in read.lines}
     try:
-        tracer = _Tracer(read.tree, {name: schemas[name] for name in read.lines if name in schemas}, read.lines)
+        tracer = _Tracer(read.tree, schemas, read.lines)
     except (SqlglotError, _UnresolvedError):
         return names
     return frozenset(name for name in names if not tracer.traces(name))

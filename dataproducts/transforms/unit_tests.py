@@ -172,7 +172,10 @@ def _bounds(case: Case, table: Table) -> tuple[date, date] | None:
         raise TransformError(f"the case names a partition, but table {table.name!r} declares none.")
     if table.partitioning.unit == "week" and case.partition.weekday():
         raise TransformError(f"partition {case.partition} is no Monday, and the weeks of {table.name!r} start on one.")
-    return case.partition, after(table.partitioning, case.partition)
+    try:
+        return case.partition, after(table.partitioning, case.partition)
+    except OverflowError as error:
+        raise TransformError(f"partition {case.partition} would end after the last day that there is.") from error
 
 
 def _compared(case: Case, table: Table) -> tuple[str, ...]:
