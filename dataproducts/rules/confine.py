@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import re
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from dataproducts.errors import UnknownNameError, UsageError
@@ -27,6 +28,7 @@ _FORBIDDEN = re.compile(
 )
 
 
+@lru_cache(maxsize=4096)  # each refresh asks again of every query, and the answer follows from the text
 def table_names(query: str) -> tuple[str, ...]:
     """Return the names of the tables that `query` reads, sorted; names that its own WITH makes do not count.
 
