@@ -6,7 +6,7 @@ It must not know how findings are made, or what becomes of them.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from dataproducts.finding import FindingKind
@@ -17,13 +17,15 @@ from dataproducts.product import RuleKind, TableRef
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
     from collections.abc import Set as AbstractSet
-    from datetime import datetime
 
     from dataproducts.finding import Finding, Subject
     from dataproducts.product import DataProduct, Rule
 
 _LATE = frozenset({FindingKind.STALE, FindingKind.MISSING})
 SPENT = frozenset({FindingKind.BURN_RATE, FindingKind.BUDGET})
+BAD_UNTIL = "bad_until"
+"""The name in `detail` of when something was bad last, of findings about budgets."""
+
 _FAULTS = frozenset({FindingKind.SOURCE, FindingKind.REFUSED, FindingKind.CHECK, FindingKind.PIPELINE})
 # Bad is dated by refreshes: a little before what is wrong was found, and after it was right again upstream.
 _SLACK = timedelta(hours=1)
@@ -61,11 +63,12 @@ def fold(
     - That a rule on freshness failed is a sign of lateness, and follows from whatever explains that.
     - A budget that burns follows from lateness, from what forbids publication, and from a rule that it counts: from
       what is wrong now, and from the episode of `past` in which fell what was bad last. Windows look back for weeks,
-      and would tell of each fault a second time when it is over.
+      and would tell of each fault a second time when it is over. What is late now follows from nothing that is over.
 
     A spent budget that changes what runs, by a freeze or a demotion, is a fact of its own and follows from nothing.
     Nothing else follows from anything: a rule that fails has failed, and one that only warns makes nothing late.
     `open_subjects` are those of open incidents; what is one of them goes on being an incident, whatever else is found.
+    What is about a table that `products` do not have explains nothing.
     """
     known = frozenset(open_subjects)
     episodes = list(past)
@@ -74,13 +77,20 @@ def fold(
     own: list[Finding] = []
     following: list[Consequence] = []
     for one in findings:
-        over = {e.subject for e in episodes if e.failed_at - _SLACK <= one.failed_at <= e.resolved_at + _SLACK}
+        bad = bad_last(one) if one.subject.kind in SPENT else None
+        over = {e.subject for e in episodes if bad and e.failed_at - _SLACK <= bad <= e.resolved_at + _SLACK}
         first = None if one.subject in known else causes.first_of(one, {*known, *over, *(f.subject for f in findings)})
         if first is None:
             own.append(one)
         else:
             following.append(Consequence(one, first))
     return tuple(own), tuple(following)
+
+
+def bad_last(spent: Finding) -> datetime:
+    """Return when something was bad last of what a budget counts: an alarm's own start may lie in a fault before."""
+    told = spent.detail.get(BAD_UNTIL)
+    return datetime.fromisoformat(told) if told else spent.failed_at
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +107,7 @@ class _Causes:
     @classmethod
     def among(cls, subjects: frozenset[Subject], products: Mapping[str, DataProduct]) -> _Causes:
         """Return what there is to be said of `subjects`."""
+        declared = frozenset(TableRef(address, table.name) for address, p in products.items() for table in p.tables)
         rules = {subject: _rule(subject, products) for subject in subjects if subject.kind is FindingKind.CHECK}
         timely = frozenset(subject for subject, rule in rules.items() if rule and rule.kind in _TIMELY)
         warnings = frozenset(one for one, rule in rules.items() if rule is None or not rule.blocking) - timely
@@ -106,7 +117,7 @@ class _Causes:
             warnings=warnings,
             late=frozenset(subject for subject in subjects if subject.kind in _LATE),
             timely=timely,
-            reach={one: frozenset(impact(products, one.product, one.table).tables) for one in subjects},
+            reach={one: declared & frozenset(impact(products, one.product, one.table).tables) for one in subjects},
         )
 
     def first_of(self, finding: Finding, wrong: AbstractSet[Subject]) -> Subject | None:

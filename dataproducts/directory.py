@@ -15,6 +15,7 @@ from urllib.parse import quote
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from dataproducts.errors import UsageError, suggest
+from dataproducts.finding import FindingKind
 from dataproducts.product import Severity
 
 if TYPE_CHECKING:
@@ -244,6 +245,7 @@ def _faults(directory: Directory) -> Iterator[str]:
     for what, name in (*wanted, *(("a route", route.to) for route in directory.routes)):
         if _lost(directory, name):
             yield _unknown(directory, name, f"{what}: to")
+    yield from _kind_faults(directory.routes)
     if directory.mail:
         yield from _channel_faults((directory.mail,), "mail")
         if _ADDRESS not in directory.mail.url:
@@ -296,6 +298,14 @@ def _step_faults(directory: Directory, steps: tuple[Step, ...], what: str) -> It
             yield _unknown(directory, step.to, f"{what}: escalation to")
         if step.after <= timedelta(0):
             yield f"- {what}: escalation to {step.to!r} must come some time after: timedelta(minutes=30), say."
+
+
+def _kind_faults(routes: tuple[Route, ...]) -> Iterator[str]:
+    known = sorted(str(kind) for kind in FindingKind)
+    for route in routes:
+        for kind in route.kinds:
+            if kind not in known:
+                yield f"- a route to {route.to!r}: there is no kind {kind!r}.{suggest(kind, known, show=len(known))}"
 
 
 def _lost(directory: Directory, name: str) -> bool:

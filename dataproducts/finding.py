@@ -28,9 +28,9 @@ class FindingKind(StrEnum):
     BURN_RATE = "burn_rate"  # an error budget is being spent too fast
     BUDGET = "budget"  # an error budget is spent
     SOURCE = "source"  # a source is broken, absent or not what its contract says
-    ACCESS = "access"  # an access rule is not enforced
+    ACCESS = "access"  # an access rule is not enforced; nothing looks for it yet
     REVIEW = "review"  # a review of the product, or its retirement, is overdue
-    WATCHDOG = "watchdog"  # what watches has stopped itself
+    WATCHDOG = "watchdog"  # what watches cannot measure what was promised
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from dataproducts.causes import Consequence
     from dataproducts.finding import Finding, Subject
-    from dataproducts.product import DataProduct, Table
+    from dataproducts.product import DataProduct
 
 OPENED, SEEN, REOPENED, RESOLVED_CHANGE, WORSENED = "opened", "seen", "reopened", "resolved", "worsened"
 
@@ -88,6 +88,16 @@ def record(
             found[key] = made.incident
             changes += [made] if made.what else []
     return tuple(changes)
+
+
+def unsettled(con: Connection, findings: Iterable[Finding]) -> list[Finding]:
+    """Return those of `findings` that `record` does not pass over: of what was settled, nothing follows any more."""
+    told = list(findings)
+    found = kept.by_fingerprint(con, (one.subject.fingerprint for one in told))
+    before = [found.get(one.subject.fingerprint) for one in told]
+    return [
+        one for one, last in zip(told, before, strict=True) if last is None or last.is_open or not _is_past(last, one)
+    ]
 
 
 def _moment(one: Finding | Recovery) -> datetime:
@@ -182,9 +192,7 @@ class _Writer:
         detail: dict[str, Any] = _plain(
             {key: value for key, value in finding.detail.items() if key not in {"order", "sample"}}
         )
-        product = self.products.get(subject.product)
-        table = next((t for t in product.tables if t.name == subject.table), None) if product else None
-        sample = _masked(finding.detail.get("sample", ()), table)
+        sample = shown_sample(finding.detail.get("sample", ()), self.products.get(subject.product), subject.table)
         run = str(finding.detail.get("run_id") or "")
         if run and self.links.run:
             detail["run_link"] = _filled(self.links.run, run_id=run)
@@ -229,6 +237,18 @@ def note_consequences(con: Connection, following: Iterable[Consequence], *, now:
 def owner_of(product: DataProduct | None) -> str:
     """Return who answers for `product`; empty if nobody is named."""
     return product.owner.username if product and product.owner else ""
+
+
+def shown_sample(sample: Any, product: DataProduct | None, table: str) -> list[dict[str, Any]]:
+    """Return rows as they may be shown by the contract of today; none of a table that nobody declares.
+
+    What is kept was masked by the contract of its day: whoever shows it masks it again.
+    """
+    declared = next((one for one in product.tables if one.name == table), None) if product else None
+    if declared is None or not isinstance(sample, list | tuple):
+        return []
+    rows = [_plain(dict(row)) for row in sample[:_SAMPLE] if isinstance(row, Mapping)]
+    return [mask(row, declared) for row in rows]
 
 
 def is_unsubscribed(product: DataProduct, subject: Subject) -> bool:
@@ -347,14 +367,6 @@ def _told(finding: Finding) -> dict[str, Any]:
 
 def _rank(severity: Severity) -> int:
     return list(Severity).index(severity)
-
-
-def _masked(sample: Any, table: Table | None) -> list[dict[str, Any]]:
-    """Return rows as they may be shown by the contract of today; none of a table that nobody declares."""
-    if table is None or not isinstance(sample, list | tuple):
-        return []
-    rows = [_plain(dict(row)) for row in sample[:_SAMPLE] if isinstance(row, Mapping)]
-    return [mask(row, table) for row in rows]
 
 
 def _runbook(subject: Subject, product: DataProduct | None) -> str:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from dataproducts.errors import StoreError
 from dataproducts.ledger import Retention
+from dataproducts.operations import outbox
 from dataproducts.serving import served_release
 from dataproducts.store import SCRATCH, SERVE
 
@@ -20,9 +21,11 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from dataproducts.ledger import Expired, Ledger
+    from dataproducts.operations import Operations
     from dataproducts.store import Store
 
 _ATTEMPTS = timedelta(hours=24)
+_NOTICES = timedelta(days=90)
 _CLOCKS = timedelta(hours=1)  # by how much those of the ledger's writers and of the disk may differ
 
 
@@ -84,6 +87,21 @@ def gc(
         stray_files=len(strays) + len(left),
         stray_bytes=sum(strays.values()) + sum(left.values()),
     )
+
+
+def forget_notices(operations: Operations, *, now: datetime, dry_run: bool = False) -> int:
+    """Remove notices that were sent, taken back or given up 90 days ago; return how many. Those of open incidents stay.
+
+    Raises:
+        StoreError: the operations database cannot be used.
+    """
+    # Reading first: where nothing is to be removed, a full disk is no trouble.
+    with operations.reading() as con:
+        found = outbox.forget(con, before=now - _NOTICES, dry_run=True)
+    if not found or dry_run:
+        return found
+    with operations.writing() as con:
+        return outbox.forget(con, before=now - _NOTICES)
 
 
 def _collect_expired(ledger: Ledger, store: Store, keep: Retention, now: datetime, *, dry_run: bool) -> Expired:

@@ -15,11 +15,11 @@ from dataproducts import alerts, trackers
 from dataproducts.alerts.deliver import PATIENCE, Delivered
 from dataproducts.alerts.send import send as send_one
 from dataproducts.alerts.watchdog import beat
-from dataproducts.causes import SPENT, Episode, fold
+from dataproducts.causes import SPENT, Episode, bad_last, fold
 from dataproducts.errors import DataProductError
 from dataproducts.finding import Finding, FindingKind, Recovery, Subject
-from dataproducts.findings import RELEASE, read_findings
-from dataproducts.incidents import Links, is_unsubscribed, note_consequences, record
+from dataproducts.findings import REASON, RELEASE, RunState, read_findings
+from dataproducts.incidents import Links, is_unsubscribed, note_consequences, record, unsettled
 from dataproducts.lifecycle.reviews import dues, reminders
 from dataproducts.lifecycle.states import standings
 from dataproducts.operations import bookmark, measurements, move_bookmark
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
     from dataproducts.alerts.deliver import Send
     from dataproducts.directory import Directory
-    from dataproducts.findings import IsAlive
+    from dataproducts.findings import StateOfRun
     from dataproducts.incidents import Change
     from dataproducts.operations import Operations
     from dataproducts.operations.outbox import Notice
@@ -56,8 +56,8 @@ _LATE = (FindingKind.STALE, FindingKind.MISSING)
 _NONE: Mapping[str, DataProduct] = MappingProxyType({})
 
 
-def _nobody_knows(_refresh: Refresh) -> bool | None:
-    return None
+def _nobody_knows(_refresh: Refresh) -> RunState:
+    return RunState.UNKNOWN
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,13 +78,15 @@ class Told:
 class Watcher:
     """Who looks, and how: `name` is that of its heartbeat, and empty for one that has none, as in a replay.
 
-    `known` are all products that may read those that are watched. `every` is how often objectives are measured, and
-    `patience` how long one delivery may take. `is_alive` tells of a refresh whether its run goes on.
+    `known` are all products that may read those that are watched, and `gone` the addresses of those that no file
+    declares any more. `every` is how often objectives are measured, and `patience` how long one delivery may take.
+    `run_state` tells what became of the run of a refresh.
     """
 
     name: str = ""
     known: Mapping[str, DataProduct] = field(default_factory=lambda: _NONE)
-    is_alive: IsAlive = _nobody_knows
+    gone: frozenset[str] = frozenset()
+    run_state: StateOfRun = _nobody_knows
     every: timedelta = EVERY
     patience: timedelta = PATIENCE
     send: Send = send_one
@@ -127,28 +129,31 @@ def watch(
 ) -> Watched:
     """Look once at `products`, record what is wrong or right again, queue what is to be said of it and deliver.
 
-    What is retired is looked at no more, and what was open about it is closed. `runs` is what Dagster told. Looking
-    again without anything new changes nothing but the heartbeat. Who looks at the same products meanwhile waits, and
-    finds nothing new.
+    What is retired, or gone, is looked at no more, and what was open about it is closed. `runs` is what Dagster told.
+    Looking again without anything new changes nothing but the heartbeat. Who looks at the same products meanwhile
+    waits, and finds nothing new.
     Raises: StoreError, if the ledger or the operations database cannot be used; nothing is lost by it.
     """
     by = by or Watcher()
     known = {**by.known, **products}
     how = standings(warehouse.environment, products.values())
-    gone = {address for address in products if how[address].is_retired}
-    products = {address: product for address, product in products.items() if address not in gone}
-    measured = [found for product in products.values() if (found := _measure(warehouse, operations, product, by, now))]
-    with operations.reading() as con:
-        waiting = open_about(con, products).values()
-    back = restored(warehouse, products, waiting, now=now)
+    retired = {address for address in products if how[address].is_retired}
+    products = {address: product for address, product in products.items() if address not in retired}
+    measured = [
+        found
+        for product in products.values()
+        if (found := _measure(warehouse, operations, product, by, now, is_scheduled=how[product.address].is_scheduled))
+    ]
     with operations.writing() as con:
-        seen = read_findings(warehouse.ledger, con, products, now=now, is_alive=by.is_alive)
+        back = restored(warehouse, con, products, open_about(con, products).values(), now=now)
+        seen = read_findings(warehouse.ledger, con, products, now=now, run_state=by.run_state)
         due, done = _reviews(con, warehouse, products, how, now)
         told = [one for one in (*runs, *(found.told for found in measured)) if bookmark(con, one.bookmark) == one.since]
-        wrong = [*seen.findings, *due, *(finding for one in told for finding in one.findings)]
+        wrong = unsettled(con, [*seen.findings, *due, *(finding for one in told for finding in one.findings)])
         right = [*back, *seen.recoveries, *done, *(recovery for one in told for recovery in one.recoveries)]
-        already = [one.about for one in open_about(con, known).values()]
-        right += [Recovery(one, now, {"reason": "retired"}) for one in already if one.product in gone]
+        already = [one.about for one in open_about(con, {*known, *by.gone}).values()]
+        right += [Recovery(one, now, {"reason": "retired"}) for one in already if one.product in retired]
+        right += [Recovery(one, now, {"reason": REASON}) for one in already if one.product in by.gone]
         past = _past(con, wrong, known)
         own, following = fold(_unsaid(wrong, already, products), already, known, past=past)
         changes = record(con, own, right, products=known, now=now, links=Links(run=directory.run_url))
@@ -203,7 +208,7 @@ def _unsaid(wrong: Iterable[Finding], already: Iterable[Subject], products: Mapp
 
 def _past(con: Connection, wrong: Sequence[Finding], known: Mapping[str, DataProduct]) -> list[Episode]:
     """What was wrong, and is over, since the first moment that a budget still counts as its last bad one."""
-    spent = [one.failed_at for one in wrong if one.subject.kind in SPENT]
+    spent = [bad_last(one) for one in wrong if one.subject.kind in SPENT]
     return [Episode(*one) for one in settled(con, known, min(spent))] if spent else []
 
 
@@ -222,7 +227,13 @@ class _Measured:
 
 
 def _measure(
-    warehouse: Warehouse, operations: Operations, product: DataProduct, by: Watcher, now: datetime
+    warehouse: Warehouse,
+    operations: Operations,
+    product: DataProduct,
+    by: Watcher,
+    now: datetime,
+    *,
+    is_scheduled: bool,
 ) -> _Measured | None:
     """Measure what `product` promises, if that was not done lately; None if it was."""
     name = f"{OBJECTIVES} {product.address}"
@@ -234,6 +245,7 @@ def _measure(
             return None
         try:
             attained, wrong, right = _evaluated(warehouse, con, product, now)
+            right += findings.undeclared(product, attained, con, now=now, is_scheduled=is_scheduled)
         # A fault in the measuring of one product must not silence what is known of all others.
         except Exception as error:  # noqa: BLE001 - process edge: indicators read whatever was recorded
             said = str(error) if isinstance(error, DataProductError) else type(error).__name__

@@ -36,7 +36,7 @@ def crowd(**urls: str) -> Directory:
     """Return a directory of Ada, Ben, their team Tills, and an operator who is told of everything by a route."""
     people = tuple(Person(name, (Channel("hook", urls.get(short, "none:")),)) for name, short in _SHORT.items())
     team = Team("Tills", (ADA, BEN), (Channel("room", urls.get("tills", "none:")),))
-    return Directory(people, (team,), (Route(PRICING, kinds=("never",)),))
+    return Directory(people, (team,), (Route(PRICING, "no/such"),))
 
 
 _SHORT = {ADA: "ada", BEN: "ben", PRICING: "pricing"}

@@ -423,7 +423,7 @@ class Deployment:
 def _forget(server: str) -> None:
     """Make the role of the guide, and drop what another test has left."""
     with psycopg.connect(host=server, user="tester", dbname="postgres", autocommit=True) as con:
-        for name in ("dataproducts", "dagster"):
+        for name in ("dataproducts", "dagster", "operations"):
             con.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
         con.execute("DROP ROLE IF EXISTS dataproducts")
         con.execute("CREATE ROLE dataproducts LOGIN CREATEDB")

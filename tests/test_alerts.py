@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime, time, timedelta
 
 import pytest
@@ -66,6 +67,17 @@ def test_who_is_told(tmp_path):
     routes = (Route("op", "shop/*", ("check",), (ERROR,)), Route("op", "stock/*"))
     here.directory = Directory((ada, op), routes=routes)
     assert [("opened", ADA, "phone"), ("opened", "op", "room")] == told(here.wrong("d"))
+
+
+def test_an_assignee_whom_nobody_knows_is_told_by_the_owner(tmp_path):
+    """Where an incident was given to somebody out of the directory's reach, its owner is told of what becomes of it."""
+    here = scene(tmp_path, owned("none:"))
+    here.wrong()
+    here.by_hand(incidents.assign, "nobody-knows")
+    here.later(hours=1)
+    here.right()
+    here.later(hours=1)
+    assert [("reopened", ADA, "hook")] == told(here.wrong())
 
 
 def test_what_nobody_can_be_told_is_noted(tmp_path):
@@ -282,6 +294,32 @@ def test_the_message_says_what_to_know(tmp_path):
     ):
         assert line in lines, notice.body
     assert len(lines) < 20
+
+
+def test_a_sample_is_masked_by_the_contract_of_today(tmp_path):
+    """What was recorded before its column was classified, or its table removed, is not told; no recovery tells any."""
+    here = scene(tmp_path, owned("none:"))
+    product = here.products[ORDERS]
+    orders = product.table("orders")
+    columns = tuple(replace(c, classification="personal") if c.name == "amount" else c for c in orders.columns)
+    (first,) = here.wrong(sample=[{"order_id": 7, "amount": 81.5}])
+    assert "Sample:     order_id=7, amount=81.5" in first.body.splitlines()
+    for tables, expected in (((replace(orders, columns=columns),), ["order_id=7, amount=***"]), ((), [])):
+        here.products[ORDERS] = replace(product, tables=tables)
+        here.later(minutes=1)
+        here.by_hand(incidents.assign, ADA)
+        here.later(minutes=1)
+        (given,) = [one for one in here.wrong(f"other {len(tables)}") if one.kind == "assigned"]
+        assert expected == samples(given)
+    here.products[ORDERS] = product
+    here.later(minutes=1)
+    assert [[]] == [samples(one) for one in here.right()]
+
+
+def samples(notice):
+    """Return what a notice shows of rows."""
+    lines = notice.body.splitlines()
+    return [line.removeprefix("Sample:").strip() for line in lines if line.startswith("Sample:")]
 
 
 def test_subjects_are_one_short_line(tmp_path):

@@ -7,11 +7,14 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from dataproducts.causes import Episode, fold
+from dataproducts.causes import Episode, bad_last, fold
 from dataproducts.finding import Finding, FindingKind, Subject
 from dataproducts.load import load_project
 from dataproducts.objective import Indicator, IndicatorKind, Objective
 from dataproducts.product import Rule, RuleKind, Severity
+from dataproducts.slo.budget import Alarm, Burn, Tally
+from dataproducts.slo.evaluate import Attained
+from dataproducts.slo.findings import findings
 from tests.shop import make_shop
 
 ORDERS, REVENUE = "shop/orders", "shop/revenue"
@@ -126,3 +129,55 @@ def test_an_open_incident_stays_one(products):
     broken = subject(ORDERS, "source", "till", "orders")
     late = subject(ORDERS, "stale", table="orders")
     assert told([late, broken], late, products=products) == ([late, broken], {})
+
+
+def test_what_is_late_now_does_not_follow_from_what_is_over(products):
+    """A table that stays stale after its source was repaired is told of; the budget that the fault burnt is not."""
+    source = subject(ORDERS, "source", "till", "orders")
+    late, burning = subject(REVENUE, "stale", "fresh", "revenue"), subject(REVENUE, "burn_rate", "fresh")
+    hour = timedelta(hours=1)
+    found = [replace(finding(one), seen_at=NOON + 24 * hour) for one in (late, burning)]
+    own, following = fold(found, (), products, past=[Episode(source, NOON - hour, NOON + hour)])
+    assert ([one.subject for one in own], [one.cause for one in following]) == ([late], [source])
+
+
+def test_a_second_burn_is_not_explained_by_the_first(products):
+    """What counts is when something was bad last: an alarm's window reaches back into a fault that is over."""
+    source = subject(ORDERS, "source", "till", "orders")
+    burning, hour = finding(subject(ORDERS, "burn_rate", "orders.validity")), timedelta(hours=1)
+    past = [Episode(source, NOON - hour, NOON + hour)]
+    first, again = (replace(burning, detail={"bad_until": (NOON + n * hour).isoformat()}) for n in (1, 5))
+    own, following = fold([first, again], (), products, past=past)
+    assert ((again,), [source]) == (own, [one.cause for one in following])
+
+
+def test_what_nobody_declares_explains_nothing(products):
+    """An incident about a table that its product lost, or of a product that is gone, is the cause of nothing else."""
+    gone = subject(ORDERS, "refused", "refresh", "no_such_table")
+    ghost = subject("shop/ghost", "source", "till", "orders")
+    missing, burning = subject(ORDERS, "missing", "schedule"), subject(ORDERS, "burn_rate", "b")
+    assert told([missing], gone, ghost, products=products) == ([missing], {})
+    assert told([burning], gone, ghost, products=products) == ([burning], {})
+
+
+def test_an_alarm_says_when_something_was_bad_last(products):
+    """It is dated by the start of what burns, and explained by what was wrong at the end of it."""
+    (objective,) = products[ORDERS].objectives
+    alarm = Alarm("fast", timedelta(hours=72), timedelta(hours=6), 14.4)
+    hour = timedelta(hours=1)
+    one = Attained(
+        ORDERS,
+        objective,
+        NOON,
+        Tally(99, 100),
+        {},
+        burns=(Burn(alarm, 20.0, 20.0),),
+        last_bad=NOON,
+        burning_since=NOON - 70 * hour,
+    )
+    (burning,), _ = findings([one])
+    source = subject(ORDERS, "source", "till", "orders")
+    first, second = (Episode(source, NOON - n * hour, NOON - (n - 2) * hour) for n in (71, 2))
+    assert (NOON - 70 * hour, NOON) == (burning.failed_at, bad_last(burning))
+    assert ((burning,), ()) == fold([burning], (), products, past=[first])
+    assert [source] == [one.cause for one in fold([burning], (), products, past=[second])[1]]

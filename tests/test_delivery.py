@@ -15,16 +15,22 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from jsonschema import Draft202012Validator
 
 from dataproducts import incidents
+from dataproducts.alerts import Delivered, watchdog
 from dataproducts.alerts.send import SendError, check, discreet, send
 from dataproducts.directory import Channel, Directory, Person, Team
 from dataproducts.errors import UsageError
 from dataproducts.operations import Operations, outbox
+from dataproducts.operations import incidents as kept
 from dataproducts.operations.incidents import events
-from tests.alerting import ADA, BEN, PRICING, owned, scene
+from dataproducts.retention import forget_notices
+from tests.alerting import ADA, BEN, NOON, PRICING, owned, scene
+from tests.pages import run
 from tests.postgres import database
 from tests.receivers import free_port, mail, web
+from tests.shop import make_shop
 
 ROOT = Path(__file__).parents[1]
 
@@ -209,13 +215,103 @@ def test_what_cannot_be_sent_for_a_week_is_given_up_and_noted(tmp_path):
     assert 1 == here.deliver().dropped
     with here.operations.reading() as con:
         last = events(con, notice.incident_id)[-1]
-    assert ("not_notified", 2) == (last.kind, last.detail["attempts"])
+    assert ("not_notified", 3) == (last.kind, last.detail["attempts"])
+    assert "onnection" in last.detail["error"]
     with web() as hook:
         here.directory = owned(hook.url())
         with here.operations.writing() as con:
             assert [notice.key] == [one.key for one in outbox.retry(con, [notice.key[:6]], now=here.now)]
         assert 1 == here.deliver().sent
         assert [notice.key] == hook.keys()
+
+
+@pytest.mark.parametrize("muted", [False, True])
+def test_what_was_not_tried_is_not_given_up(tmp_path, muted):
+    """Days in which nobody delivered, or the incident was muted, are no days of failures: it is tried after them."""
+    port = free_port()
+    here = scene(tmp_path, owned(f"json://127.0.0.1:{port}/hook"))
+    (notice,) = here.wrong()
+    assert 1 == here.deliver().failed
+    if muted:
+        here.by_hand(incidents.mute, here.now + timedelta(days=8))
+        here.later(hours=1)
+        assert Delivered() == here.deliver()
+    here.later(days=8)
+    with web(port) as hook:
+        done = here.deliver()
+        assert (1, 0, 0) == (done.sent, done.failed, done.dropped)
+        assert [notice.key] == hook.keys()
+
+
+def test_what_was_given_up_is_trouble_until_the_channel_works(tmp_path):
+    """The watchdog counts it for a week, unless somebody sends it after all, or its channel has taken another since."""
+    port = free_port()
+    here = scene(tmp_path, owned(f"json://127.0.0.1:{port}/hook"))
+    here.wrong()
+    here.deliver()
+    here.later(days=8)
+    done = here.deliver()
+    assert (0, 1, 0) == (done.failed, done.dropped, done.left)
+
+    def stuck(days=0):
+        with here.operations.reading() as con:
+            late = watchdog.stuck(con, now=here.now + timedelta(days=days), allowed=timedelta(minutes=10))
+        return [one.message for one in late]
+
+    (said,) = stuck()
+    assert said.startswith("1 notice overdue, 1 of them given up, since 2026-01-05 12:00 UTC: ")
+    assert ([said], []) == (stuck(days=6), stuck(days=8))
+    with web(port):
+        here.later(minutes=1)
+        here.wrong("another")
+        assert 1 == here.deliver().sent
+    assert [] == stuck()
+
+
+@pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
+def test_notices_are_forgotten_in_time(tmp_path, kind):
+    """What was said of an incident goes 90 days after the last of it was, if it is over; nothing is said again."""
+    here = scene(tmp_path, owned("none:"), "" if kind == "sqlite" else database())
+    for name in ("over", "open", "waits"):
+        here.wrong(name)
+    here.deliver()
+    here.later(hours=1)
+    here.right("over")
+    assert 1 == here.deliver().sent
+    here.right("waits")
+    (waits,) = [one for one in here.notices() if one.state == outbox.WAITING]
+    with here.operations.writing() as con:
+        outbox.put_off(con, waits, NOON + timedelta(days=200), outbox.QUIET)
+
+    def left():
+        return sorted(one.subject.split()[2] + " " + one.kind for one in here.notices())
+
+    every = left()
+    assert 0 == forget_notices(here.operations, now=NOON + timedelta(days=90))
+    late = NOON + timedelta(days=91)
+    assert 2 == forget_notices(here.operations, now=late, dry_run=True)
+    assert every == left()
+    assert [2, 0] == [forget_notices(here.operations, now=late) for _ in range(2)]
+    assert ["open opened", "waits opened", "waits recovered"] == left()
+    here.later(days=100)
+    assert ["opened"] == [one.kind for one in here.wrong("another")]
+    with here.operations.reading() as con:
+        (over,) = [one for one in kept.listed(con) if one.subject == "over"]
+        assert ["opened", "notified", "resolved", "notified"] == [event.kind for event in events(con, over.id)]
+
+
+def test_gc_forgets_notices(tmp_path, monkeypatch):
+    """The command that gives back space counts the notices that it removes, and removes none on trial."""
+    root = make_shop(tmp_path / "shop")
+    assert 0 == run(root, "build", "shop/orders", monkeypatch=monkeypatch).code
+    here = scene(tmp_path, owned("none:"), f"sqlite:///{root}/.dataproducts/operations.sqlite")
+    here.wrong()
+    here.right()
+    here.deliver()
+    said = [run(root, "gc", *more, "--json", monkeypatch=monkeypatch) for more in (["--dry-run"], [], [])]
+    assert [2, 2, 0] == [json.loads(one.out)["notices"] for one in said]
+    schema = json.loads((ROOT / "docs/json/gc.schema.json").read_text(encoding="utf-8"))
+    Draft202012Validator(schema).validate(json.loads(said[0].out))
 
 
 def test_a_recipient_who_left_the_directory_is_a_failure(tmp_path):

@@ -106,7 +106,7 @@ def test_a_directory_that_cannot_work_is_refused_with_all_its_faults():
                 Team("Both", ("Tills",), (NOWHERE, NOWHERE), escalation=(Step(timedelta(0), "ada"),)),
                 Team("Empty"),
             ),
-            routes=(Route("Tils"),),
+            routes=(Route("Tils"), Route("ada", kinds=("check", "stail"))),
             operator="nobody",
             mail=Channel("mail", "mailto://h?to=x", ()),
         )
@@ -124,6 +124,7 @@ def test_a_directory_that_cannot_work_is_refused_with_all_its_faults():
         "must come some time after",
         "team 'Empty' has neither a channel nor a member",
         "a route: to 'Tils' is neither a person nor a team. Did you mean 'Tills'?",
+        "a route to 'ada': there is no kind 'stail'. Did you mean 'stale'? Known: access, budget",
         "operator: to 'nobody'",
         "must hold {address}",
         "takes no severity",

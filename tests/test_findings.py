@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -14,11 +15,11 @@ from hypothesis import strategies as st
 
 from dataproducts.errors import DataProductError, RefusedError, SourceError, TransformError
 from dataproducts.finding import FindingKind, Subject
-from dataproducts.findings import PATIENCE, pipeline_subject, read_findings, severity_of
+from dataproducts.findings import PATIENCE, RunState, pipeline_subject, read_findings, severity_of
 from dataproducts.incidents import record, resolve
 from dataproducts.ledger import Attempt, news
 from dataproducts.load import load_project
-from dataproducts.operations import Operations
+from dataproducts.operations import Operations, bookmark
 from dataproducts.operations import incidents as kept
 from dataproducts.product import Severity, Tier
 from dataproducts.refresh import begin, note_unbuilt, refresh_table, release
@@ -58,11 +59,12 @@ class Place:
             return str(error)
         return ""
 
-    def watch(self, now=NOW, **options):
-        """Read what is new and record it; return what became of which subject."""
+    def watch(self, now=NOW, products=None, **options):
+        """Read what is new and record it, by `products` or as they are now; return what became of which subject."""
+        products = products or self.products
         with self.warehouse() as warehouse, self.operations.writing() as con:
-            found = read_findings(warehouse.ledger, con, self.products, now=now, **options)
-            changes = record(con, found.findings, found.recoveries, products=self.products, now=now)
+            found = read_findings(warehouse.ledger, con, products, now=now, **options)
+            changes = record(con, found.findings, found.recoveries, products=products, now=now)
         return [(change.what, change.incident.kind.value, change.incident.subject) for change in changes]
 
     def the(self, kind, name, table=""):
@@ -235,8 +237,8 @@ def test_a_refresh_that_was_killed(place):
         warehouse.ledger.mark_started(refresh, "orders", ["2024-01-01"])
     soon, later = start + timedelta(minutes=5), start + PATIENCE + timedelta(minutes=1)
     assert [] == place.watch(soon)
-    assert [] == place.watch(later, is_alive=lambda _: True)
-    assert [("opened", "pipeline", "refresh")] == place.watch(soon, is_alive=lambda _: False)
+    assert [] == place.watch(later, run_state=lambda _: RunState.GOING)
+    assert [("opened", "pipeline", "refresh")] == place.watch(soon, run_state=lambda _: RunState.DEAD)
     assert [] == place.watch(later)
     assert "orders" in place.the("pipeline", "refresh").detail["message"]
     assert "" == place.build()
@@ -254,7 +256,7 @@ def test_a_refresh_goes_on_under_its_id(small):
     with small.warehouse() as warehouse:
         refresh = begin(warehouse, product, refresh_id="resumed")
         warehouse.ledger.mark_started(refresh, "customers")
-        assert [("opened", "pipeline", "refresh")] == small.watch(is_alive=lambda _: False)
+        assert [("opened", "pipeline", "refresh")] == small.watch(run_state=lambda _: RunState.DEAD)
         assert "" == small.build(refresh_id="resumed")
     assert [("resolved", "pipeline", "refresh")] == small.watch()
 
@@ -338,6 +340,128 @@ def test_a_rule_that_is_not_declared_any_more(small):
     with small.operations.reading() as con:
         last = kept.events(con, small.the("check", "amount.range", "orders").id)[-1]
     assert "not declared any more" == last.detail["reason"]
+
+
+CONTRACTS = "assets/shop/orders/contracts"
+
+
+def test_a_watcher_with_older_files_closes_nothing_too_early(small):
+    """A rule that only newer files declare stays wrong for one who has not read them, until they are gone again."""
+    small.build()
+    small.watch()
+    before, path = small.products, small.root / CONTRACTS / "orders.odcs.yaml"
+    bound, more = "{minimum: 0}", "{minimum: 0}\n        quality: [{metric: duplicateValues, mustBe: 0}]"
+    edit(path, bound, more)
+    write_orders(small.root, bad={1: "1,1,2024-01-01,7", 2: "2,2,2024-01-01,7"})
+    assert "amount.duplicateValues" in small.build()
+    assert [("opened", "check", "amount.duplicateValues")] == small.watch(products=before)
+    assert [] == small.watch(products=before)
+    edit(path, more, bound)
+    write_orders(small.root, bad={1: "1,1,2024-01-01,1"})
+    assert "" == small.build()
+    assert [("resolved", "check", "amount.duplicateValues")] == small.watch(products=before)
+
+
+def test_a_table_that_is_not_declared_any_more(small):
+    """What was wrong with a table that the product lost is closed: no release will ever repair it."""
+    small.build()
+    small.watch()
+    (small.root / "data/customers.csv").rename(small.root / "data/late.csv")
+    unread(small, "customers")
+    assert [("opened", "source", "crm")] == small.watch()
+    for file in ("contracts/customers.odcs.yaml", "transforms/customers.sql"):
+        (small.root / "assets/shop/orders" / file).unlink()
+    edit(small.root / CONTRACTS / "orders.odcs.yaml", "        relationships: [{to: customers.customer_id}]\n", "")
+    port = "  - {name: customers, version: 1.0.0, type: table, contractId: shop.orders.customers}\n"
+    edit(small.root / "assets/shop/orders/product.yaml", port, "")
+    assert [("resolved", "source", "crm")] == small.watch()
+    with small.operations.reading() as con:
+        last = kept.events(con, small.the("source", "crm", "customers").id)[-1]
+    assert "not declared any more" == last.detail["reason"]
+    assert [] == small.watch()
+
+
+def test_a_table_that_only_newer_files_declare(small):
+    """A watcher that does not know it keeps what is wrong with it, until a release is made without it."""
+    small.build()
+    small.watch()
+    before, folder = small.products, small.root / "assets/shop/orders"
+    contract = (folder / "contracts/customers.odcs.yaml").read_text(encoding="utf-8")
+    added = {
+        "contracts/refunds.odcs.yaml": contract.replace("customers", "refunds").replace("crm", "desk"),
+        "transforms/refunds.sql": "SELECT customer_id, email FROM desk",
+    }
+    for name, text in added.items():
+        (folder / name).write_text(text, encoding="utf-8")
+    unread(small, "refunds")
+    (wrong,) = small.watch(products=before)
+    assert ("opened", "source") == wrong[:2]
+    assert [] == small.watch(products=before)
+    for name in added:
+        (folder / name).unlink()
+    write_orders(small.root, bad={1: "1,1,2024-01-01,1"})
+    assert "" == small.build()
+    assert [("resolved", *wrong[1:])] == small.watch(products=before)
+
+
+def unread(place, table):
+    """Let the refresh of one table fail for its source."""
+    found = place.products[ORDERS]
+    with place.warehouse() as warehouse, warehouse.connect() as con:
+        refresh = begin(warehouse, found, refresh_id="")
+        with pytest.raises(SourceError):
+            refresh_table(warehouse, found, found.table(table), refresh=refresh, con=con)
+
+
+def test_a_ledger_taken_back_to_an_earlier_state(small):
+    """After a restore its ids come again: what is wrong then is told, under the ids of what was told before."""
+    small.build()
+    ledger, copy = small.root / ".dataproducts/ledger.sqlite", small.root / "copy"
+    small.watch()
+    shutil.copy(ledger, copy)
+    bad = {1: "1,1,2024-01-01,-1"}
+    write_orders(small.root, bad=bad)
+    small.build()
+    assert [("opened", "check", "amount.range")] == small.watch()
+    write_orders(small.root, bad={1: "1,1,2024-01-01,1"})
+    for _ in range(2):
+        small.build()
+    assert [("resolved", "check", "amount.range")] == small.watch()
+    shutil.copy(copy, ledger)
+    write_orders(small.root, bad=bad)
+    small.build()
+    assert [("reopened", "check", "amount.range")] == small.watch()
+    assert [] == small.watch()
+
+
+def test_a_host_whose_clock_is_ahead_hides_nothing(small):
+    """A refresh dated in the future is no reason to pass over those that other hosts begin meanwhile."""
+    now = datetime.now(UTC)
+    with small.warehouse() as warehouse:
+        warehouse.ledger.open_refresh("ahead", ORDERS, run_id="ahead", now=now + timedelta(hours=1))
+        assert [] == small.watch(now, run_state=lambda _: RunState.GOING)
+        refresh = warehouse.ledger.open_refresh("behind", ORDERS, run_id="behind", now=now)
+        warehouse.ledger.record_failure(refresh, "", [None], TransformError("no"))
+    assert [("opened", "pipeline", "refresh")] == small.watch(now, run_state=lambda _: RunState.GOING)
+
+
+def test_refreshes_that_made_a_table_alone_are_not_waited_for(small):
+    """A run that ended well and released nothing is done with, while one that goes on is not."""
+    start = datetime.now(UTC)
+    with small.warehouse() as warehouse:
+        for number in range(3):
+            warehouse.ledger.open_refresh(
+                f"r{number}", ORDERS, run_id=f"r{number}", now=start + timedelta(hours=number)
+            )
+    states = {"r0": RunState.DONE, "r1": RunState.GOING, "r2": RunState.DONE}
+    later = start + timedelta(hours=9)
+    assert [] == small.watch(later, run_state=lambda refresh: states[refresh.id])
+    with small.operations.reading() as con:
+        waiting = json.loads(bookmark(con, f"findings {ORDERS}"))["open"]
+    # The newest may be tried again under its id.
+    assert {"r1", "r2"} == set(waiting)
+    states["r1"] = RunState.DEAD
+    assert [("opened", "pipeline", "refresh")] == small.watch(later, run_state=lambda refresh: states[refresh.id])
 
 
 def test_a_rollback_shows_nothing_new(small):
@@ -445,7 +569,7 @@ def test_whenever_one_looks_the_incident_is_open_if_something_is_wrong(shared, s
     def look():
         now = next(clock)
         with operations.writing() as con:
-            found = read_findings(ledger, con, {product.address: product}, now=now, is_alive=lambda _: True)
+            found = read_findings(ledger, con, {product.address: product}, now=now, run_state=lambda _: RunState.GOING)
             record(con, found.findings, found.recoveries, products={}, now=now)
             incident = kept.find(con, subject)
             assert (False in newest.values()) == (incident is not None and incident.is_open)

@@ -445,6 +445,52 @@ def test_show_and_act(typed):
     assert "resolved" in typed("resolve", key, "--reason", "repaired")
 
 
+def test_whom_the_directory_knows(typed):
+    """An incident is given to whom the directory reaches; another name is refused, with the nearest one."""
+    (typed.root / "resources").mkdir()
+    (typed.root / "resources/__init__.py").write_text(
+        "from pathlib import Path\n"
+        "from dataproducts.directory import Channel, Directory, Person, Team\n"
+        "from dataproducts.environment import Environment\n"
+        "def for_environment(name=None):\n"
+        "    root, none = Path(__file__).parents[1], (Channel('none', 'none:'),)\n"
+        "    mail = Channel('mail', 'none:{address}')\n"
+        "    directory = Directory((Person('ana', none),), (Team('Till', ('ana',)),), mail=mail)\n"
+        "    return Environment('dev', root, root / '.dataproducts', directory=directory)\n",
+        encoding="utf-8",
+    )
+    key = UNIQUE.fingerprint[:8]
+    for name in ("ana", "Till", "zoe@example.com"):
+        assert f"({name})" in typed("assign", key, name)
+    assert "there is no person or team 'anna'. Did you mean 'ana'?" in typed("assign", key, "anna", code=1)
+    assert "zoe@example.com" == the(typed.operations).assignee
+    assert "(ana@example.com)" in typed("assign", key, "")
+
+
+def test_a_product_that_nobody_knows(typed):
+    """A misspelt product is no product without incidents; one that was removed is still listed by what it left."""
+    said = typed("shop/ordres", code=1)
+    assert "there is no data product 'shop/ordres'. Did you mean 'shop/orders'?" in said
+    assert 1 == len(json.loads(typed("a/b", "--json")))
+    assert "nothing is wrong that matches" in typed("a/b", "--state", "resolved")
+
+
+def test_a_sample_is_shown_by_the_contract_of_today(typed):
+    """A column that was classified after an incident is masked in what is kept of it, wherever it is shown."""
+    rows = [{"order_id": 1, "amount": 81.5}]
+    tell(typed.operations, finding(minutes=9, sighting="c", sample=rows), products=loaded(typed.root))
+    key = UNIQUE.fingerprint[:8]
+    assert "81.5" in typed("show", key)
+    contract = typed.root / "assets/shop/orders/contracts/orders.odcs.yaml"
+    text = contract.read_text(encoding="utf-8")
+    assert "- name: amount\n" in text
+    contract.write_text(text.replace("- name: amount\n", "- name: amount\n        classification: personal\n"), "utf-8")
+    for shown in (typed("show", key), typed("show", key, "--json"), typed("shop/orders", "--json")):
+        assert ("81.5" in shown, "***" in shown) == (False, True)
+    contract.unlink()
+    assert "***" not in typed("show", key)
+
+
 def test_every_kind_is_documented():
     """Each kind of finding has a row in the page about incidents."""
     assert {str(kind) for kind in FindingKind} <= terms(ROOT / "docs/incidents.md")

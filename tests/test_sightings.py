@@ -12,19 +12,24 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 import pytest
 from dagster._core.definitions.freshness import FreshnessState, FreshnessStateChange
+from dagster._core.remote_origin import RegisteredCodeLocationOrigin, RemoteJobOrigin, RemoteRepositoryOrigin
 
 from dataproducts.compile import compile_domain, sightings
 from dataproducts.compile.audit import audit_job_name
 from dataproducts.compile.describe import release_key, table_key
 from dataproducts.compile.jobs import RANGE_END, RANGE_START, job_name
+from dataproducts.compile.run_findings import Offered
+from dataproducts.compile.runtime import Runtime
+from dataproducts.compile.sensor import look
 from dataproducts.directory import Channel, Directory, Person
 from dataproducts.finding import Finding, FindingKind, Subject
+from dataproducts.findings import RunState
 from dataproducts.incidents import record
-from dataproducts.operations import Operations, bookmark, outbox
+from dataproducts.operations import Operations, bookmark, move_bookmark, outbox
 from dataproducts.operations import incidents as kept
 from dataproducts.product import Severity
 from tests.daemons import dagster_database, dagster_home
-from tests.shop import environment, make_shop, write_orders
+from tests.shop import environment, make_shop, product, write_orders
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -308,6 +313,114 @@ def reading(here: Place) -> dict[str, Any]:
         return json.loads(bookmark(con, "dagster shop"))
 
 
+def test_a_check_that_its_code_location_has_no_more(here: Place) -> None:
+    """A check of one's own that was removed is closed by its own code location, and by no other."""
+    here.tick()
+    where = RemoteRepositoryOrigin(RegisteredCodeLocationOrigin("mine"), "__repository__")
+    run = here.asked_for(job_name(ORDERS), dg.DagsterRunStatus.FAILURE, remote_job_origin=RemoteJobOrigin(where, "j"))
+    unknown = here.asked_for(job_name(ORDERS), dg.DagsterRunStatus.FAILURE)
+    now = datetime.now(UTC)
+    found = [
+        Finding(Subject(ORDERS, FindingKind.CHECK, name, table), "no", Severity.ERROR, now, now, detail)
+        for name, table, of in (("a", "customers", run), ("b", "", run), ("c", "customers", unknown))
+        for detail in ({"origin": "dagster", "run_id": of.run_id, "sighting": f"run {of.run_id}"},)
+    ]
+    with Operations.open(here.environment.operations) as operations, operations.writing() as con:
+        record(con, found, [], products={}, now=now)
+    kept_check = dg.AssetCheckKey(table_key(ORDERS, "customers"), "a")
+    own = here.definitions.get_repository_def().asset_graph.asset_check_keys
+
+    def looks(location: str, *checks: dg.AssetCheckKey) -> list[str]:
+        offered = Offered(location, {*own, *checks})
+        runtime, products = Runtime(here.environment, {}), {ORDERS: product(here.root, ORDERS)}
+        look(here.instance, products, runtime, name="shop", offered=offered)
+        return [name for _, _, kind, name, _ in here.incidents() if kind == "check"]
+
+    assert ["b", "a", "c"] == looks("another")
+    assert ["a", "c"] == looks("mine", kept_check)
+    assert ["c"] == looks("mine")
+
+
+LOST = [(ORDERS, "", "pipeline", "refresh", "error")]
+
+
+def test_a_history_that_began_anew(here: Place) -> None:
+    """Where Dagster's database is another one, what fails in it is told, though its ids are small again."""
+    here.tick()
+    place = reading(here) | {"ends": {str(kind.value): 250_000 for kind in sightings._ENDS}, "storage": "another"}
+    forget(here, place)
+    fails(here)
+    here.tick()
+    assert LOST == here.incidents()
+    assert max(reading(here)["seen"]) < 250_000
+    assert "nothing new" == here.tick()
+
+
+def test_a_history_taken_back_to_an_earlier_state(either: Place) -> None:
+    """A place beyond the end of the log is that of a log that was lost: one day of it is read again."""
+    either.tick()
+    forget(either, reading(either) | {"ends": {str(kind.value): 250_000 for kind in sightings._ENDS}})
+    fails(either)
+    either.tick()
+    assert LOST == either.incidents()
+    assert "nothing new" == either.tick()
+
+
+def forget(here: Place, place: dict[str, Any]) -> None:
+    """Let the sensor have read up to another place."""
+    with Operations.open(here.environment.operations) as operations, operations.writing() as con:
+        move_bookmark(con, "dagster shop", json.dumps(place), now=datetime.now(UTC))
+
+
+def fails(here: Place) -> None:
+    """Let a run fail before it begins a refresh."""
+    run = here.asked_for(job_name(ORDERS), dg.DagsterRunStatus.STARTED)
+    here.instance.report_run_failed(run, "boom")
+
+
+def test_a_first_failure_after_a_weekend(here: Place) -> None:
+    """A kind of end that never came before is read from the first look on, however long nobody looked since."""
+    here.tick()
+    before = sightings._Place.of(json.dumps(reading(here)))
+    fails(here)
+    found, after = sightings._read(here.instance, before, datetime.now(UTC) + timedelta(days=3))
+    assert 1 == len(found)
+    assert ([], after) == sightings._read(here.instance, after, datetime.now(UTC) + timedelta(days=6))
+
+
+def test_tables_made_by_hand_are_not_waited_for(here: Place) -> None:
+    """Runs that made one table and ended well leave nothing behind that is asked about at every look."""
+    here.tick()
+    for _ in range(3):
+        assert here.run(job_name(ORDERS), asset_selection=[table_key(ORDERS, "customers")]).success
+        here.tick()
+    assert here.run(job_name(ORDERS), tags=DAYS).success
+    here.tick()
+    with Operations.open(here.environment.operations) as operations, operations.reading() as con:
+        assert [] == json.loads(bookmark(con, f"findings {ORDERS}"))["open"]
+    assert [] == here.incidents()
+
+
+def test_a_product_whose_files_are_gone(here: Place) -> None:
+    """What was open about it is closed by its own domain, once its files can be read and do not have it."""
+    elsewhere, lost = ("till/other", "", "check", "b", "error"), ("shop/lost", "", "check", "a", "error")
+    here.tick()
+    now = datetime.now(UTC)
+    found = [
+        Finding(Subject(p, FindingKind(k), n, t), "no", Severity.ERROR, now, now) for p, t, k, n, _ in (elsewhere, lost)
+    ]
+    with Operations.open(here.environment.operations) as operations, operations.writing() as con:
+        record(con, found, [], products={}, now=now)
+    broken = here.root / "assets/shop/orders/contracts/orders.odcs.yaml"
+    text = broken.read_text(encoding="utf-8")
+    broken.write_text("schema: [", encoding="utf-8")
+    here.tick()
+    assert [lost, elsewhere] == here.incidents()
+    broken.write_text(text, encoding="utf-8")
+    here.tick()
+    assert ([elsewhere], [lost]) == (here.incidents(), here.incidents(kept.RESOLVED))
+
+
 def test_more_ends_than_a_page_holds(here: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     """Ends of runs that come at once are all read, page by page."""
     monkeypatch.setattr(sightings, "PAGE", 2)
@@ -330,14 +443,14 @@ def test_whether_the_run_of_a_refresh_goes_on(here: Place) -> None:
     going = here.asked_for(job_name(ORDERS), dg.DagsterRunStatus.STARTED)
     failed = here.asked_for(job_name(ORDERS), dg.DagsterRunStatus.FAILURE)
     refresh = Refresh("r", ORDERS, None, {}, going.run_id, now)
-    assert sightings.is_alive(here.instance, refresh, now) is True
-    assert sightings.is_alive(here.instance, refresh, now + timedelta(hours=3)) is None
-    assert sightings.is_alive(here.instance, replace(refresh, run_id=failed.run_id), now) is False
-    assert sightings.is_alive(here.instance, replace(refresh, run_id="gone"), now) is None
+    assert sightings.run_state(here.instance, refresh, now) is RunState.GOING
+    assert sightings.run_state(here.instance, refresh, now + timedelta(hours=3)) is RunState.UNKNOWN
+    assert sightings.run_state(here.instance, replace(refresh, run_id=failed.run_id), now) is RunState.DEAD
+    assert sightings.run_state(here.instance, replace(refresh, run_id="gone"), now) is RunState.UNKNOWN
     again = here.asked_for(
         job_name(ORDERS),
         dg.DagsterRunStatus.STARTED,
         tags={"dagster/root_run_id": failed.run_id, "dagster/parent_run_id": failed.run_id},
     )
     assert again.root_run_id in {None, failed.run_id}
-    assert sightings.is_alive(here.instance, replace(refresh, run_id=failed.run_id), now) is True
+    assert sightings.run_state(here.instance, replace(refresh, run_id=failed.run_id), now) is RunState.GOING

@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import json
 import threading
+import time
+from collections import Counter
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -21,7 +23,7 @@ from dataproducts.load import load_project
 from dataproducts.operations import Operations
 from dataproducts.operations import incidents as kept
 from dataproducts.product import Severity
-from dataproducts.trackers import GitHub, GitLab, TrackerError, Webhook, sync
+from dataproducts.trackers import GitHub, GitLab, Ticket, TrackerError, Webhook, sync
 from dataproducts.warehouse import Warehouse
 from dataproducts.watch import watch
 from tests.postgres import database
@@ -48,8 +50,14 @@ class Receiver(BaseHTTPRequestHandler):
         if plan == "cut":
             self.close_connection = True
             return
-        if plan == "refuse":
+        if plan == "refuse" or (self.server.locked and self.command in {"PATCH", "PUT"}):
             self.say(503, {"message": "try later"})
+            return
+        if plan.startswith("http"):
+            self.send_response(302)
+            self.send_header("Location", plan)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
             return
         code, facts = self.reply(place.path, parse_qs(place.query), data)
         if plan == "deaf":  # it did what was asked, and nobody hears of it
@@ -62,7 +70,7 @@ class Receiver(BaseHTTPRequestHandler):
     def reply(self, path, asked, data):
         """Do what is asked."""
         parts = [unquote(part) for part in path.strip("/").split("/")]
-        match parts:
+        match parts if not self.server.hidden else []:
             case ["repos", "shop", "data", "issues", *rest]:
                 allowed = self.headers.get("Authorization") == f"Bearer {TOKEN}"
                 return self.github(rest, asked, data) if allowed else (401, {"message": "Bad credentials"})
@@ -76,6 +84,8 @@ class Receiver(BaseHTTPRequestHandler):
     def github(self, rest, asked, data):
         """Answer as `/repos/OWNER/NAME/issues` does."""
         issues = self.server.issues
+        if rest and int(rest[0]) in self.server.deleted:
+            return 410, {"message": "This issue was deleted"}
         match self.command, rest:
             case "POST", []:
                 number = len(issues) + 1
@@ -84,7 +94,7 @@ class Receiver(BaseHTTPRequestHandler):
                 return 201, issues[-1]
             case "GET", []:
                 page, size = int(asked["page"][0]), int(asked["per_page"][0])
-                return 200, issues[::-1][(page - 1) * size : page * size]
+                return 200, self.left()[::-1][(page - 1) * size : page * size]
             case "PATCH", [number]:
                 issues[int(number) - 1].update(data)
                 return 200, issues[int(number) - 1]
@@ -96,6 +106,8 @@ class Receiver(BaseHTTPRequestHandler):
     def gitlab(self, rest, asked, data):
         """Answer as `/projects/ID/issues` does."""
         issues = self.server.issues
+        if rest and int(rest[0]) in self.server.deleted:
+            return 404, {"message": "404 Not found"}
         match self.command, rest:
             case "POST", []:
                 number = len(issues) + 1
@@ -104,7 +116,7 @@ class Receiver(BaseHTTPRequestHandler):
                 issues[-1]["comments"] = []
                 return 201, issues[-1]
             case "GET", []:
-                return 200, [one for one in issues if asked["search"][0] in one["description"]]
+                return 200, [one for one in self.left() if asked["search"][0] in one["description"]]
             case "PUT", [number]:
                 issues[int(number) - 1]["state"] = {"close": "closed", "reopen": "opened"}[data["state_event"]]
                 return 200, issues[int(number) - 1]
@@ -112,6 +124,10 @@ class Receiver(BaseHTTPRequestHandler):
                 issues[int(number) - 1]["comments"].append(data["body"])
                 return 201, {"id": 1}
         return 404, {"message": "404 Not found"}
+
+    def left(self):
+        """Return the issues that nobody has deleted."""
+        return [one for number, one in enumerate(self.server.issues, 1) if number not in self.server.deleted]
 
     def say(self, code, facts):
         """Send an answer: JSON, or text as it stands."""
@@ -129,7 +145,8 @@ class Receiver(BaseHTTPRequestHandler):
 def serving():
     """Yield a running server, with the issues that it has, what it was asked, and the failures it is told of."""
     server = ThreadingHTTPServer(("127.0.0.1", 0), Receiver)
-    server.issues, server.asked, server.plan = [], [], []
+    server.issues, server.asked, server.plan, server.deleted = [], [], [], set()
+    server.locked = server.hidden = False
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
     try:
@@ -299,6 +316,136 @@ def test_tokens(local, server, monkeypatch):
     monkeypatch.delenv("GITHUB_TOKEN")
     steps(local, tracker_of("github", server))
     assert "GITHUB_TOKEN" in held(local, "github")["error"]
+
+
+def test_a_token_that_no_header_can_hold(local, server, monkeypatch):
+    """Blanks around a token are no part of it; one of two lines, or of letters that no header has, is told unquoted."""
+    wrong(local)
+    for token in (f"{TOKEN}\nX-Other: 1", "s3cret€"):
+        monkeypatch.setenv("GITHUB_TOKEN", token)
+        assert [] == steps(local, tracker_of("github", server))
+        assert "its token" in held(local, "github")["error"]
+        assert "s3cret" not in json.dumps(held(local, "github"))
+    monkeypatch.setenv("GITHUB_TOKEN", f" {TOKEN}\n")
+    assert ["create"] == steps(local, tracker_of("github", server))
+
+
+def test_a_token_goes_nowhere_else(local, server):
+    """Where a tracker sends us elsewhere, nobody there is asked: the token is not for them."""
+    wrong(local)
+    with serving() as other:
+        server.plan = [f"http://127.0.0.1:{other.server_port}/repos/shop/data/issues"]
+        assert [] == steps(local, tracker_of("github", server))
+        assert [] == other.asked
+    assert ": 302" in held(local, "github")["error"]
+
+
+def test_a_tracker_that_is_down_is_asked_once_a_look(local, server):
+    """The rest waits for the next look; what failed comes last there, so that it keeps nothing else from being done."""
+    for name in "abc":
+        wrong(local, subject=Subject("a/b", FindingKind.CHECK, name, "t"))
+    tracker = tracker_of("github", server)
+    server.plan = ["refuse", "refuse"]
+    failed = [sync(local, [tracker], now=at(minute)).failed for minute in (0, 1)]
+    assert [1, 1, 2] == [*map(len, failed), len(server.asked)]
+    assert failed[0][0][1] != failed[1][0][1]
+    done = [incident for _, incident, _ in sync(local, [tracker], now=at(2)).done]
+    assert [failed[0][0][1], failed[1][0][1]] == done[1:]
+    assert 3 == len(server.issues)
+
+
+class Slow:
+    """A tracker of the project's own that takes its time, and sees how long its lease is."""
+
+    name, severities = "slow", frozenset(Severity)
+
+    def __init__(self, operations, seconds):
+        self.operations, self.seconds, self.leases = operations, seconds, []
+
+    def find(self, _incident):
+        """Return none."""
+
+    def create(self, incident):
+        """Make a ticket, slowly."""
+        with self.operations.reading() as con:
+            lease = kept.get(con, incident.id).tickets["slow"]["leased_until"]
+        self.leases.append(datetime.fromisoformat(lease))
+        time.sleep(self.seconds)
+        return Ticket(incident.id, "")
+
+
+def test_a_look_has_little_time_for_tickets(local, server):
+    """A slow tracker takes its share of the time that a look has, and no other's; what it left is done by the next."""
+    for name in "abcd":
+        wrong(local, subject=Subject("a/b", FindingKind.CHECK, name, "t"))
+    slow, quick = Slow(local, 0.3), tracker_of("github", server)
+    done = [name for name, *_ in sync(local, [slow, quick], now=NOON, patience=timedelta(seconds=1)).done]
+    assert {"slow": 2, "github": 4} == Counter(done)
+    assert timedelta(minutes=5, seconds=0.3) <= slow.leases[1] - NOON
+    assert ["create", "create"] == steps(local, slow)
+
+
+def test_a_tracker_that_breaks(local, server):
+    """Whatever a tracker of the project's own raises is kept by its kind alone, and stops nobody else."""
+
+    class Broken(Slow):
+        name = "broken"
+
+        def create(self, _incident):
+            raise KeyError(TOKEN)
+
+    wrong(local)
+    synced = sync(local, [Broken(local, 0), tracker_of("github", server)], now=NOON)
+    assert [("broken", "KeyError")] == [(name, why) for name, _, why in synced.failed]
+    assert ["github"] == [name for name, *_ in synced.done]
+
+
+@pytest.mark.parametrize("kind", ["github", "gitlab"])
+def test_a_comment_follows_what_it_tells_of(local, server, kind):
+    """While a ticket cannot be closed, nobody comments that it was; then there is one comment."""
+    tracker = tracker_of(kind, server)
+    wrong(local)
+    steps(local, tracker)
+    right(local, 1)
+    server.locked = True
+    assert [[], []] == [steps(local, tracker, minute) for minute in (2, 3)]
+    assert [] == server.issues[0]["comments"]
+    server.locked = False
+    assert ["close"] == steps(local, tracker, 4)
+    assert 1 == len(server.issues[0]["comments"])
+
+
+@pytest.mark.parametrize("kind", ["github", "gitlab"])
+def test_a_ticket_that_somebody_deleted(local, server, kind):
+    """It is not asked for again and again; when its incident is reopened, another one is made."""
+    tracker = tracker_of(kind, server)
+    wrong(local)
+    steps(local, tracker)
+    server.deleted.add(1)
+    right(local, 1)
+    assert [["close"], []] == [steps(local, tracker, minute) for minute in (1, 2)]
+    assert "gone" == held(local, kind)["state"]
+    wrong(local, 3)
+    assert ["create"] == steps(local, tracker, 3)
+    right(local, 4)
+    assert ["close"] == steps(local, tracker, 4)
+    server.deleted.add(2)
+    wrong(local, 5)
+    assert [["reopen"], []] == [steps(local, tracker, minute) for minute in (5, 6)]
+    assert ("3", "open", "") == tuple(held(local, kind)[name] for name in ("number", "state", "error"))
+
+
+def test_tickets_that_nobody_may_see_are_not_gone(local, server):
+    """A server that knows nothing of the whole project any more may know it again: its tickets are closed then."""
+    tracker = tracker_of("gitlab", server)
+    wrong(local)
+    steps(local, tracker)
+    right(local, 1)
+    server.hidden = True
+    assert [] == steps(local, tracker, 2)
+    assert ("open", True) == (held(local, "gitlab")["state"], "404" in held(local, "gitlab")["error"])
+    server.hidden = False
+    assert ["close"] == steps(local, tracker, 3)
 
 
 def test_severities_and_history(local, server):

@@ -10,21 +10,25 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from click.testing import CliRunner
 
+from dataproducts import incidents as lives
 from dataproducts import watch as module
 from dataproducts.alerts import watchdog
 from dataproducts.cli import main
 from dataproducts.directory import Channel, Directory, Person
 from dataproducts.errors import DataProductError, StoreError
 from dataproducts.finding import Finding, FindingKind, Recovery, Subject
+from dataproducts.objective import Indicator, IndicatorKind, Objective
 from dataproducts.operations import Operations, bookmark, measurements, outbox, transitions
 from dataproducts.operations import incidents as kept
+from dataproducts.operations.measurements import Measurement
 from dataproducts.operations.transitions import Transition
-from dataproducts.product import Severity, Status
-from dataproducts.refresh import RefusedError, refresh_product
+from dataproducts.product import Schedule, Severity, Status
+from dataproducts.refresh import RefusedError, begin, refresh_product, refresh_table
+from dataproducts.restored import note_current
 from dataproducts.warehouse import Warehouse
 from dataproducts.watch import Told, Watcher, watch
 from tests.postgres import database
-from tests.shop import build, environment, make_shop, product, write_orders
+from tests.shop import build, edit, environment, make_shop, product, write_orders
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -200,13 +204,21 @@ def test_a_fault_in_measuring_silences_nothing_else(tmp_path: Path, monkeypatch:
     here.close()
 
 
-@pytest.mark.parametrize("how", ["refused", "absent", "unreadable"])
-def test_a_file_put_back_as_it_was_ends_what_it_began(tmp_path: Path, how: str) -> None:
+@pytest.mark.parametrize("how", ["refused", "absent", "unreadable", "contract"])
+def test_a_file_put_back_as_it_was_ends_what_it_began(
+    tmp_path: Path, how: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """No refresh is made of it, and so no verdict: that the release is what the sources give closes the incident."""
+    monkeypatch.setenv("DAGSTER_HOME", str(tmp_path / "home"))
     place = Place(tmp_path)
+    contract = tmp_path / "assets/shop/orders/contracts/orders.odcs.yaml"
     try:
         if how == "refused":
             place.break_it()
+        elif how == "contract":
+            edit(contract, "{minimum: 0}", "{minimum: 10}")
+            with pytest.raises(RefusedError):
+                build(place.root, ORDERS)
         elif how == "absent":
             (place.root / "data/orders.csv").unlink()
             with pytest.raises(DataProductError):
@@ -219,10 +231,15 @@ def test_a_file_put_back_as_it_was_ends_what_it_began(tmp_path: Path, how: str) 
         (wrong,) = place.subjects() - {"refresh_success"}
         assert place.look(minutes=1).recoveries == 0
         write_orders(place.root)
-        place.look(minutes=2)
+        if how == "contract":
+            edit(contract, "{minimum: 10}", "{minimum: 0}")
+        assert place.look(minutes=2).recoveries == 0
+        done = CliRunner().invoke(main, ["-C", str(tmp_path), "build", ORDERS], catch_exceptions=False)
+        assert "is up to date" in done.output
+        place.look(minutes=4)
         assert wrong not in place.subjects(), place.subjects()
         assert wrong in place.subjects(kept.RESOLVED)
-        place.look(minutes=3)
+        place.look(minutes=5)
         assert [kind for kind, _ in place.told()] == ["opened", "recovered"]
     finally:
         place.close()
@@ -238,10 +255,152 @@ def test_a_file_that_did_not_change_ends_nothing(tmp_path: Path) -> None:
         about = Subject(ORDERS, FindingKind.CHECK, "amount.range", "orders")
         told = Told("other", "", "1", (Finding(about, "refused", Severity.ERROR, NOW, NOW, detail),))
         place.look(runs=(told,))
+        note_current(place.warehouse, ORDERS)
         place.look(minutes=1)
         assert "amount.range" in place.subjects()
     finally:
         place.close()
+
+
+def late(place: Place, minutes: float) -> set[str]:
+    """Look when Dagster, or whoever, finds orders stale, not loaded and burning; return the kinds that are told of."""
+    now = NOW + timedelta(minutes=minutes)
+    about = (("stale", "fresh", "customers"), ("missing", "schedule", ""), ("burn_rate", "b", ""))
+    found = tuple(
+        Finding(Subject(ORDERS, FindingKind(kind), name, table), "late", Severity.ERROR, now, now, {"message": "late"})
+        for kind, name, table in about
+    )
+    changes = place.look(minutes=minutes, runs=(Told(f"late {minutes}", "", "1", found),)).changes
+    return {str(change.incident.kind) for change in changes if change.what == "opened"}
+
+
+def settle(place: Place, kind: str, minutes: float) -> None:
+    """Resolve by hand what is open of one kind."""
+    with place.operations.writing() as con:
+        for one in kept.listed(con, states=(kept.OPEN,)):
+            if one.kind == kind:
+                lives.resolve(con, one.id, "known", by="ana", now=NOW + timedelta(minutes=minutes))
+
+
+def test_what_was_settled_by_hand_explains_nothing(tmp_path: Path) -> None:
+    """A source that is broken for good, and known to be, does not hide what is late two days later."""
+    place = Place(tmp_path)
+    place.look()
+    (tmp_path / "data/customers.csv").rename(tmp_path / "data/late.csv")
+    orders = place.products[ORDERS]
+    with place.warehouse.connect() as con:
+        refresh = begin(place.warehouse, orders, refresh_id="")
+        with pytest.raises(DataProductError):
+            refresh_table(place.warehouse, orders, orders.table("customers"), refresh=refresh, con=con)
+    place.look(minutes=1)
+    assert "crm" in place.subjects()
+    assert set() == late(place, 2)
+    settle(place, "source", 3)
+    assert "missing" in late(place, 3000)
+    assert "crm" in place.subjects(kept.RESOLVED)
+    place.close()
+
+
+def test_a_run_that_still_waits_and_was_settled_explains_nothing(tmp_path: Path) -> None:
+    """What Dagster tells at every look is no cause any more when a person has settled it."""
+    place = Place(tmp_path)
+    about, detail = Subject(ORDERS, FindingKind.PIPELINE, "refresh"), {"sighting": "r waits", "origin": "refresh"}
+
+    def waits(minutes: float) -> Told:
+        now = NOW + timedelta(minutes=minutes)
+        return Told(f"w {minutes}", "", "1", (Finding(about, "waits", Severity.ERROR, NOW, now, detail),))
+
+    place.look(runs=(waits(0),))
+    settle(place, "pipeline", 3)
+    missing = Subject(ORDERS, FindingKind.MISSING, "schedule")
+    now = NOW + timedelta(minutes=3000)
+    told = Told("m", "", "1", (Finding(missing, "no load", Severity.ERROR, now, now),))
+    place.look(minutes=3000, runs=(waits(3000), told))
+    assert "schedule" in place.subjects()
+    assert "refresh" in place.subjects(kept.RESOLVED)
+    place.close()
+
+
+def opened(place: Place, *subjects: Subject) -> None:
+    """Open an incident about each of `subjects`."""
+    found = [Finding(one, "wrong", Severity.WARNING, NOW, NOW) for one in subjects]
+    with place.operations.writing() as con:
+        lives.record(con, found, (), products=place.products, now=NOW)
+
+
+def resolved(place: Place) -> dict[str, str]:
+    """Return why each incident was resolved, by its subject."""
+    with place.operations.reading() as con:
+        ended = {one.subject: kept.events(con, one.id) for one in kept.listed(con, states=(kept.RESOLVED,))}
+    return {
+        subject: str(event.detail.get("reason", ""))
+        for subject, events in ended.items()
+        for event in events
+        if event.kind == kept.RESOLVED
+    }
+
+
+def test_a_promise_that_is_not_made_any_more(tmp_path: Path) -> None:
+    """What was open of an objective that the product lost is closed, once nobody else measures it either."""
+    place = Place(tmp_path)
+    kinds = (FindingKind.BUDGET, FindingKind.BURN_RATE, FindingKind.STALE)
+    gone = [Subject(ORDERS, kind, f"old_{kind}", "orders" * (kind is FindingKind.STALE)) for kind in kinds]
+    other, dagsters = Subject(ORDERS, FindingKind.BUDGET, "elsewhere"), Subject(ORDERS, FindingKind.STALE, "release")
+    with place.operations.writing() as con:
+        at = NOW - timedelta(minutes=30)
+        measurements.record(con, [Measurement(ORDERS, "elsewhere", at, 28, 1, 2, 0.9, 0.5, 0)])
+    opened(place, *gone, other, dagsters)
+    place.look()
+    assert {one.name: "not declared any more" for one in gone} == resolved(place)
+    assert {"elsewhere", "release"} <= place.subjects()
+    place.look(minutes=600)
+    assert "elsewhere" in resolved(place)
+    place.close()
+
+
+def test_a_table_that_no_promise_is_about_any_more(tmp_path: Path) -> None:
+    """An objective that is about fewer tables closes what was stale of the others."""
+    place = Place(tmp_path)
+    orders = place.products[ORDERS]
+    fresh = Objective("fresh", Indicator(IndicatorKind.FRESHNESS, {"table": "orders", "max_age_s": 1e12}), 0.9)
+    place.products = {ORDERS: replace(orders, objectives=(*orders.objectives, fresh))}
+    opened(place, Subject(ORDERS, FindingKind.STALE, "fresh", "customers"))
+    place.look()
+    assert "not declared any more" == resolved(place)["fresh"]
+    place.close()
+
+
+@pytest.mark.parametrize(
+    ("status", "schedule", "is_over"),
+    [
+        (Status.DRAFT, Schedule("0 5 1 1 *"), True),
+        (Status.ACTIVE, None, True),
+        (Status.ACTIVE, Schedule("0 5 1 1 *"), False),
+    ],
+)
+def test_a_load_that_is_not_due_any_more(
+    tmp_path: Path, status: Status, schedule: Schedule | None, *, is_over: bool
+) -> None:
+    """A product that was demoted, or lost its schedule, misses no load; one that waits for the next one does."""
+    place = Place(tmp_path)
+    place.products = {ORDERS: replace(place.products[ORDERS], status=status, schedule=schedule)}
+    opened(place, Subject(ORDERS, FindingKind.MISSING, "schedule"))
+    place.look()
+    expected = "nothing is due any more" if is_over else None
+    assert expected == resolved(place).get("schedule")
+    place.close()
+
+
+def test_a_product_that_is_gone(tmp_path: Path) -> None:
+    """What was open about it is closed by the one who knows that nobody declares it, and by nobody else."""
+    place = Place(tmp_path)
+    opened(place, Subject("shop/gone", FindingKind.CHECK, "a"), Subject("till/other", FindingKind.CHECK, "b"))
+    place.look(minutes=1)
+    assert {"a", "b"} <= place.subjects()
+    place.look(minutes=2, gone=frozenset({"shop/gone"}))
+    assert {"a": "not declared any more"} == resolved(place)
+    assert "b" in place.subjects()
+    place.close()
 
 
 def test_a_retired_product_is_left_alone(tmp_path: Path) -> None:
@@ -313,3 +472,32 @@ def test_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert (0, 0) == (first.exit_code, again.exit_code)
     assert "opened" in first.output
     assert "shop nothing new\n" == again.output
+
+
+def test_whoever_looks_again_and_again_reads_the_files_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`watch --every` sees a rule that a contract gained while it ran, and goes on where files are being replaced."""
+    make_shop(tmp_path)
+    build(tmp_path, ORDERS)
+    monkeypatch.setenv("DAGSTER_HOME", str(tmp_path / "home"))
+    contract, aside = tmp_path / "assets/shop/orders/contracts/orders.odcs.yaml", tmp_path / "aside"
+
+    def gains_a_rule() -> None:
+        edit(contract, "{minimum: 0}", "{minimum: 0, maximum: 5}")
+        with pytest.raises(RefusedError):
+            build(tmp_path, ORDERS)
+        (tmp_path / "assets").rename(aside)
+
+    steps = iter([gains_a_rule, lambda: aside.rename(tmp_path / "assets"), lambda: None])
+
+    def sleeps(_seconds: float) -> None:
+        step = next(steps, None)
+        if step is None:
+            raise KeyboardInterrupt
+        step()
+
+    monkeypatch.setattr("dataproducts.cli.watch.time.sleep", sleeps)
+    seen = CliRunner().invoke(main, ["-C", str(tmp_path), "watch", "--every", "1"])
+    assert "assets" in seen.stderr
+    with Operations.open(environment(tmp_path).operations) as operations, operations.reading() as con:
+        (found,) = [one for one in kept.listed(con) if one.kind is FindingKind.CHECK]
+    assert ("amount.range", True) == (found.subject, found.is_open)

@@ -165,14 +165,12 @@ def test_watchdog_tells_the_operator_where_no_database_answers(project, monkeypa
     """Whether Dagster's storage is down alone or with the operations database, the operator is told of each."""
     with Operations.open(address(project)) as operations, operations.writing() as con:
         watchdog.beat(con, now=datetime.now(UTC))
-    home = project / "home"
-    home.mkdir()
     storage = f"postgresql+psycopg2://dagster:s3cret@127.0.0.1:{free_port()}/none"
     settings = f"telemetry: {{enabled: false}}\nstorage: {{postgres: {{postgres_url: '{storage}'}}}}\n"
-    (home / "dagster.yaml").write_text(settings, encoding="utf-8")
-    monkeypatch.setenv("DAGSTER_HOME", str(home))
+    (project / "resources/dagster.yaml").write_text(settings, encoding="utf-8")
     ran = run(project, "watchdog", "--daemon", monkeypatch=monkeypatch)
-    assert (1, 1) == (ran.code, len(ran.out.splitlines()) - 1), ran
+    assert (1, 2) == (ran.code, len(ran.out.splitlines()))
+    assert "stopped Dagster daemon: it cannot be asked: " in ran.out
     assert ["[error] Dagster daemon has stopped"] == [one["subject"] for one in told(project)]
     (project / ".dataproducts/operations.sqlite").write_bytes(b"not a database at all, but some text" * 100)
     both = run(project, "watchdog", "--daemon", monkeypatch=monkeypatch)

@@ -41,7 +41,7 @@ PATIENCE = timedelta(seconds=60)
 """For how long one delivery goes on, whatever hangs."""
 
 KEPT = timedelta(days=7)
-"""For how long a notice is tried again before it is given up, which the incident's timeline says."""
+"""For how long a notice fails before it is given up after one more attempt, which the incident's timeline says."""
 
 TEST = "test"
 """The kind of a notice that somebody asked for, to see whether it arrives; quiet hours do not hold it."""
@@ -81,7 +81,7 @@ def deliver(
     """
     token = secrets.token_hex(8)
     with operations.writing() as con:
-        dropped, cancelled = _settle(con, directory, now)
+        cancelled = _settle(con, directory, now)
         _gather_digests(con, now)
         due = _due(con, now, None if keys is None else frozenset(keys))
         outbox.lease(con, due, token, now + patience + _MARGIN)
@@ -90,17 +90,17 @@ def deliver(
     return Delivered(
         sent=round_.sent,
         failed=round_.failed,
-        dropped=dropped,
+        dropped=round_.dropped,
         cancelled=cancelled,
-        left=len(due) - round_.sent - round_.failed,
+        left=len(due) - round_.sent - round_.failed - round_.dropped,
     )
 
 
-def _settle(con: Connection, directory: Directory, now: datetime) -> tuple[int, int]:
-    """Give up, take back and put off what is to be; return how many notices were given up and taken back."""
+def _settle(con: Connection, directory: Directory, now: datetime) -> int:
+    """Take back and put off what is to be; return how many notices were taken back."""
     waits = [one for one in outbox.waiting(con) if not _is_leased(one, now)]
     states = _incidents(con, {one.incident_id for one in waits if one.incident_id})
-    dropped = cancelled = 0
+    cancelled = 0
     for one in waits:
         incident = states.get(one.incident_id)
         muted = incident.muted_until if incident and incident.is_muted(now) else None
@@ -109,16 +109,13 @@ def _settle(con: Connection, directory: Directory, now: datetime) -> tuple[int, 
         if incident and incident.makes_idle(one):
             outbox.cancel(con, [one])
             cancelled += 1
-        elif one.failing_since and now - one.failing_since > KEPT:
-            outbox.drop(con, one, now=now)
-            dropped += 1
         elif muted:
             outbox.put_off(con, one, muted, MUTED)
         elif loud := _quiet_until(one, directory, now):
             outbox.put_off(con, one, loud, QUIET)
         elif one.due_at > now:  # somebody ended the mute
             outbox.put_off(con, one, now, "")
-    return dropped, cancelled
+    return cancelled
 
 
 def _due(con: Connection, now: datetime, keys: frozenset[str] | None) -> tuple[Notice, ...]:
@@ -217,7 +214,7 @@ class _Round:
         self._send, self._deadline = send, deadline
         self._turn = threading.Lock()
         self._trouble: DataProductError | None = None
-        self.sent = self.failed = 0
+        self.sent = self.failed = self.dropped = 0
 
     def run(self, notices: Sequence[Notice]) -> None:
         """Send `notices`, channel by channel, until all are done or the deadline is over."""
@@ -260,10 +257,15 @@ class _Round:
         except Exception as error:  # noqa: BLE001 - as above
             said = str(error) if isinstance(error, DataProductError) else type(error).__name__
             due = self._now + min(_FIRST_PAUSE * 2 ** min(notice.attempts, 10), _LONGEST_PAUSE)
+            # Only an attempt can show that it is still in vain: days in which nobody tried count for nothing.
+            is_over = notice.failing_since is not None and self._now - notice.failing_since > KEPT
             with self._operations.writing() as con:
-                outbox.mark_failed(con, notice, self._token, said, now=self._now, due_at=due)
+                is_ours = outbox.mark_failed(con, notice, self._token, said, now=self._now, due_at=due)
+                if is_over and is_ours:
+                    outbox.drop(con, notice, now=self._now)
             with self._turn:
-                self.failed += 1
+                self.dropped += is_over
+                self.failed += not is_over
             return False
         with self._operations.writing() as con:
             outbox.mark_sent(con, notice, now=self._now)

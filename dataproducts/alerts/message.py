@@ -1,7 +1,7 @@
 """How notices are worded, for people and for programs; it must not know who gets one, or how.
 
-A message is understood in twenty seconds: what is wrong, since when, who is affected, what to do. Samples come masked
-from the gate; nothing else of a product's data is in it.
+A message is understood in twenty seconds: what is wrong, since when, who is affected, what to do. Samples are masked by
+the contract of today; nothing else of a product's data is in it.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from dataproducts.alerts.routing import CONSUMER
 from dataproducts.errors import few
 from dataproducts.finding import FindingKind
+from dataproducts.incidents import shown_sample
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -77,9 +78,9 @@ def incident_text(what: str, incident: Incident, setting: Setting, *, escalates:
         *_row("What", detail.get("message")),
         *_row("Readers", _published(incident)),
         *_row("Affects", _affected(incident)),
-        *_row("Sample", _sample(detail.get("sample"))),
     ]
     if what != "recovered":
+        lines += _row("Sample", _sample(shown_sample(detail.get("sample"), setting.product, incident.table)))
         lines += _rows("Do", _steps(incident))
         lines += _row("Next", escalates)
     lines += [
@@ -208,13 +209,8 @@ def _affected(incident: Incident) -> str:
     return "; ".join(parts)
 
 
-def _sample(sample: Any) -> str:
-    if not sample:
-        return ""
-    rows = sample if isinstance(sample, list | tuple) else [sample]
-    shown = rows[:_SHOWN]
-    lines = [", ".join(f"{k}={v}" for k, v in row.items()) if isinstance(row, dict) else str(row) for row in shown]
-    return clean(" | ".join(lines))
+def _sample(rows: Sequence[Mapping[str, Any]]) -> str:
+    return clean(" | ".join(", ".join(f"{k}={v}" for k, v in row.items()) for row in rows[:_SHOWN]))
 
 
 def _steps(incident: Incident) -> list[str]:

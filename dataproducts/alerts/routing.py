@@ -45,8 +45,8 @@ def nobody(_product: str) -> Sequence[Mapping[str, Any]]:
 
 
 def owners(incident: Incident, directory: Directory, product: DataProduct | None) -> tuple[Target, ...]:
-    """Return whom to tell first: who is responsible, else the team, else the operator; and whom a route adds."""
-    named = [incident.responsible, product.team if product else "", directory.operator]
+    """Return whom to tell first: the assignee, else owner, team or operator, who can be told; and whom a route adds."""
+    named = [incident.assignee, incident.owner, product.team if product else "", directory.operator]
     first = next((found for name in named if (found := _reached(directory, name, incident.severity))), [])
     added = [
         target

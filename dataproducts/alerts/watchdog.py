@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import select
 
-from dataproducts.alerts.deliver import deliver
+from dataproducts.alerts.deliver import KEPT, deliver
 from dataproducts.alerts.message import SUBJECT_LENGTH, clean, moment, span
 from dataproducts.alerts.queue import key_of
 from dataproducts.alerts.routing import operators
@@ -38,6 +38,7 @@ WATCHER = "watch"
 
 DELIVERY = "delivery of notices"
 DATABASE = "operations database"
+DAEMON = "Dagster daemon"
 STOPPED, RUNNING = "stopped", "running"
 
 _WATCHER = "watcher"
@@ -47,7 +48,10 @@ _ADVICE = {
     DELIVERY: "See `dataproducts notices`; mend the channel, then `dataproducts notices retry`.",
     DATABASE: "See the message; until it is mended nothing is recorded and nobody else is told.",
 }
-_DAEMON_ADVICE = "Start Dagster's daemon: `dagster-daemon run`. Until then no schedule and no sensor runs."
+_DAEMON_ADVICE = (
+    "Start Dagster's daemon, `dagster-daemon run`, and the storage that its dagster.yaml names. "
+    "Until then no schedule and no sensor runs."
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,13 +104,18 @@ def stopped(beats: Iterable[Beat], *, now: datetime, allowed: timedelta) -> tupl
 
 
 def stuck(con: Connection, *, now: datetime, allowed: timedelta) -> tuple[Stopped, ...]:
-    """Return the delivery of notices, if some are overdue: nobody delivers, or a channel does not take them."""
-    late = [one for one in outbox.overdue(con, now=now, allowed=allowed) if one.kind not in {STOPPED, RUNNING}]
+    """Return the delivery of notices, if some are overdue: nobody delivers, or a channel does not take them.
+
+    What was given up counts for as long as it had failed before, until its channel takes another.
+    """
+    found = (*outbox.overdue(con, now=now, allowed=allowed), *outbox.lost(con, since=now - KEPT))
+    late = [one for one in found if one.kind not in {STOPPED, RUNNING}]
     if not late:
         return ()
     since = min(one.failing_since or one.due_at for one in late)
     error = next((one.last_error for one in late if one.last_error), "nobody tried to send them")
-    count = f"{len(late)} notice{'s' if len(late) > 1 else ''} overdue"
+    gone = sum(one.state == outbox.DROPPED for one in late)
+    count = f"{len(late)} notice{'s' if len(late) > 1 else ''} overdue{f', {gone} of them given up,' if gone else ''}"
     return (Stopped(DELIVERY, since, f"{count} since {moment(since)}: {error}"),)
 
 

@@ -139,17 +139,19 @@ def watchdog(obj: tuple[Path, str | None], allow: float, *, daemon: bool, quiet:
 
     project, now, allowed = _project(obj), datetime.now(UTC), timedelta(minutes=allow)
     directory = project.environment.directory
-    beats = _daemons(project) if daemon else []
+    beats, unseen = _daemons(project) if daemon else ([], ())
     try:
         with _operations(project) as operations:
             with operations.reading() as con:
                 beats = [*dog.watchers(con, now=now), *beats]
-                found = (*dog.stopped(beats, now=now, allowed=allowed), *dog.stuck(con, now=now, allowed=allowed))
+                late = dog.stopped(beats, now=now, allowed=allowed)
+                found = (*unseen, *late, *dog.stuck(con, now=now, allowed=allowed))
             if not quiet:
-                names = [*(one.name for one in beats), dog.DELIVERY]
+                names = [*(one.name for one in beats), dog.DELIVERY, *([dog.DAEMON] if daemon else [])]
                 dog.tell(operations, directory, found, checked=names, now=now)
     except StoreError as error:
-        found = (dog.Stopped(dog.DATABASE, None, str(error)), *dog.stopped(beats, now=now, allowed=allowed))
+        late = dog.stopped(beats, now=now, allowed=allowed)
+        found = (dog.Stopped(dog.DATABASE, None, str(error)), *unseen, *late)
         unsent = () if quiet else dog.cry(directory, found, now=now)
         raise StoreError("\n".join([str(error), *unsent])) from error
     _show(beats, found, as_json=as_json)
@@ -176,12 +178,22 @@ def _show(beats: Sequence[Beat], found: Sequence[Stopped], *, as_json: bool) -> 
         console().print(f"[red]stopped[/] {escape(one.name)}: {escape(one.message)}", soft_wrap=True)
 
 
-def _daemons(project: Project) -> list[Beat]:
-    from dataproducts.alerts.watchdog import Beat  # noqa: PLC0415 - SQLAlchemy takes 0.15 s
-    from dataproducts.compile.heartbeats import heartbeats  # noqa: PLC0415 - Dagster takes 2 s
+def _daemons(project: Project) -> tuple[list[Beat], tuple[Stopped, ...]]:
+    """Return when each part of Dagster's daemon was last alive; or, where its storage does not tell, that it does not.
 
-    use_dagster_home(project.root)
-    return [Beat(name, at) for name, at in heartbeats().items()]
+    The operator has to hear of that as well: no schedule runs without its storage.
+    """
+    from dataproducts.alerts.watchdog import DAEMON, Beat, Stopped  # noqa: PLC0415 - SQLAlchemy takes 0.15 s
+
+    try:
+        from dataproducts.compile.heartbeats import heartbeats  # noqa: PLC0415 - Dagster takes 2 s
+
+        use_dagster_home(project.root)
+        return [Beat(name, at) for name, at in heartbeats().items()], ()
+    # Process edge: storages of Dagster raise what their drivers do, and the text may hold the database's address.
+    except Exception as error:  # noqa: BLE001 - as above
+        said = str(error) if isinstance(error, DataProductError) else type(error).__name__
+        return [], (Stopped(DAEMON, None, f"it cannot be asked: {said}"),)
 
 
 def _project(obj: tuple[Path, str | None]) -> Project:

@@ -171,8 +171,10 @@ def _standing(project: Project, address: str) -> Standing | None:
 @AS_JSON
 @click.pass_obj
 def gc(obj: tuple[Path, str | None], keep_releases: int, keep_days: int, *, dry_run: bool, as_json: bool) -> None:
-    """Remove versions that no retained release holds, and files that nobody knows."""
-    from dataproducts.retention import gc as collect  # noqa: PLC0415 - loads the ledger
+    """Remove versions that no retained release holds, files that nobody knows, and notices of long ago."""
+    from dataproducts.operations import Operations  # noqa: PLC0415 - loads SQLAlchemy
+    from dataproducts.retention import forget_notices  # noqa: PLC0415 - loads the ledger
+    from dataproducts.retention import gc as collect  # noqa: PLC0415 - as above
 
     warehouse = _warehouse(obj, None)
     done = collect(
@@ -184,7 +186,9 @@ def gc(obj: tuple[Path, str | None], keep_releases: int, keep_days: int, *, dry_
         disk_now=datetime.now(UTC),
         dry_run=dry_run,
     )
-    facts = dataclasses.asdict(done) | {"dry_run": dry_run}
+    with Operations.open(warehouse.environment.operations) as operations:
+        notices = forget_notices(operations, now=warehouse.recorded_at(), dry_run=dry_run)
+    facts = dataclasses.asdict(done) | {"notices": notices, "dry_run": dry_run}
     if as_json:
         print_json(facts)
         return

@@ -12,7 +12,7 @@ import click
 
 from dataproducts.cli.project import open_project
 from dataproducts.cli.show import AS_JSON, console, grid, print_json, row_line, text
-from dataproducts.errors import UsageError
+from dataproducts.errors import UnknownNameError, UsageError
 from dataproducts.product import Severity
 
 if TYPE_CHECKING:
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection
 
+    from dataproducts.cli.project import Project
     from dataproducts.environment import Environment
     from dataproducts.operations import Operations
     from dataproducts.operations.incidents import Incident, IncidentEvent
@@ -80,11 +81,13 @@ def list_(obj: tuple[Path, str | None], /, *, as_json: bool, **asked: Any) -> No
     """List incidents, worst first; resolved ones only where they are asked for."""
     from dataproducts.operations import incidents as kept  # noqa: PLC0415 - SQLAlchemy takes 0.15 s
 
-    environment = _environment(obj)
-    now = _now(environment)
+    project = open_project(obj[0], environment=obj[1])
+    now = _now(project.environment)
     states = asked["states"] or (() if asked["every"] else _STATES[:2])
     since = asked["since"]
-    with _operations(environment) as operations, operations.reading() as con:
+    with _operations(project.environment) as operations, operations.reading() as con:
+        if asked["product"] and not kept.listed(con, product=asked["product"]):  # a removed one may have left some
+            project.product(asked["product"])
         found = kept.listed(
             con,
             product=asked["product"],
@@ -94,7 +97,7 @@ def list_(obj: tuple[Path, str | None], /, *, as_json: bool, **asked: Any) -> No
             since=now - since if isinstance(since, timedelta) else since,
         )
     if as_json:
-        print_json([_facts(one) for one in found])
+        print_json([_facts(one, project) for one in found])
         return
     if not found:
         console().print(
@@ -122,14 +125,14 @@ def show(obj: tuple[Path, str | None], incident_id: str, *, as_json: bool) -> No
     """Show one incident: what is known of it, whom it concerns, its times and its timeline."""
     from dataproducts.operations import incidents as kept  # noqa: PLC0415 - SQLAlchemy takes 0.15 s
 
-    environment = _environment(obj)
-    with _operations(environment) as operations, operations.reading() as con:
+    project = open_project(obj[0], environment=obj[1])
+    with _operations(project.environment) as operations, operations.reading() as con:
         found = kept.get(con, incident_id)
         timeline = kept.events(con, found.id)
     if as_json:
-        print_json(_facts(found) | {"timeline": [_event(event) for event in timeline]})
+        print_json(_facts(found, project) | {"timeline": [_event(event) for event in timeline]})
         return
-    _print_incident(found, timeline, _now(environment))
+    _print_incident(found, timeline, project)
 
 
 @incidents.command()
@@ -154,6 +157,9 @@ def assign(obj: tuple[Path, str | None], incident_id: str, to: str, note: str, b
     """Name who shall look after an incident; an empty name, '', gives it back to the owner."""
     from dataproducts import incidents as lives  # noqa: PLC0415 - SQLAlchemy takes 0.15 s
 
+    directory = open_project(obj[0], environment=obj[1]).environment.directory
+    if to.strip() and directory and not directory.recipients(to.strip()):
+        raise UnknownNameError("person or team", to, directory.names())
     _act(obj, lambda con, now: lives.assign(con, incident_id, to, by=_actor(by), now=now, note=note))
 
 
@@ -263,13 +269,13 @@ def _span(span: timedelta | None) -> str:
     return " ".join(f"{number} {unit}" for number, unit in parts if number) or "0 s"
 
 
-def _print_incident(incident: Incident, timeline: Sequence[IncidentEvent], now: datetime) -> None:
+def _print_incident(incident: Incident, timeline: Sequence[IncidentEvent], project: Project) -> None:
     out, detail = console(), incident.detail
     out.print(text(incident.title, "bold"), soft_wrap=True)
     if detail.get("message"):
         out.print(text(f"  {detail['message']}"), soft_wrap=True)
-    out.print(grid(("", ""), list(_lines(incident, now)), plain=True))
-    for row in detail.get("sample", ()):
+    out.print(grid(("", ""), list(_lines(incident, _now(project.environment))), plain=True))
+    for row in _sample(incident, project):
         out.print(text(f"  {row_line(row)}"), soft_wrap=True)
     rows = [(_when(event.at), event.kind, event.actor, _remark(event.detail)) for event in timeline]
     out.print(grid(("when (UTC)", "event", "by", ""), rows))
@@ -318,7 +324,15 @@ def _remark(detail: Mapping[str, Any]) -> str:
     return "; ".join(told)
 
 
-def _facts(incident: Incident) -> dict[str, Any]:
+def _sample(incident: Incident, project: Project) -> list[dict[str, Any]]:
+    """Return the rejected rows that are kept, as the contract of today lets them be shown."""
+    from dataproducts.incidents import shown_sample  # noqa: PLC0415 - SQLAlchemy takes 0.15 s
+
+    declared = next((one for one in project.products if one.address == incident.product), None)
+    return shown_sample(incident.detail.get("sample"), declared, incident.table)
+
+
+def _facts(incident: Incident, project: Project) -> dict[str, Any]:
     """Return an incident as `docs/json/incidents.schema.json` describes it."""
     spans = {
         "time_to_detect_s": incident.time_to_detect,
@@ -335,13 +349,16 @@ def _facts(incident: Incident) -> dict[str, Any]:
         "muted_until",
         "seen_at",
     )
+    detail = {name: value for name, value in incident.detail.items() if name != "sightings"}
+    if "sample" in detail:
+        detail["sample"] = _sample(incident, project)
     return {
         **{name: str(getattr(incident, name)) for name in names},
         **{name: _iso(getattr(incident, name)) for name in moments},
         "episode": incident.episode,
         "seen": incident.seen,
         **{name: span.total_seconds() if span is not None else None for name, span in spans.items()},
-        "detail": {name: value for name, value in incident.detail.items() if name != "sightings"},
+        "detail": detail,
         "tickets": dict(incident.tickets),
     }
 

@@ -217,6 +217,9 @@ def _build_one(
         return _not_built(product, planned.closed, facts, refused, wish=wish)
     _warn(planned, quiet=quiet)
     if not planned.is_needed:
+        from dataproducts.restored import note_current  # noqa: PLC0415 - as above
+
+        note_current(warehouse, product.address)
         facts["state"] = "up to date"
         if not quiet:
             out.print(f"\n[bold]{product.address}[/] is up to date")

@@ -12,7 +12,7 @@ import click
 
 from dataproducts.cli.project import open_project, use_dagster_home
 from dataproducts.cli.show import console, escape
-from dataproducts.errors import StoreError
+from dataproducts.errors import StoreError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -29,16 +29,17 @@ def watch(obj: tuple[Path, str | None], *, once: bool, every: float | None) -> N
 
     Both may look at once: what one has told, the other does not tell again. Exit codes: 0 looked, 2 could not.
     """
-    project = open_project(obj[0], environment=obj[1])
     if once or every is None:
-        for line in _look(project):
+        for line in _look(open_project(obj[0], environment=obj[1])):
             console().print(line)
         return
     while True:
         begun = time.monotonic()
         try:
+            # Files change while one watches, and what they declare now is what counts.
+            project = open_project(obj[0], environment=obj[1])
             lines = [f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S} {line}" for line in _look(project)]
-        except StoreError as error:
+        except (StoreError, UsageError) as error:
             # What cannot be used now may be there again at the next look; nothing is lost meanwhile.
             lines = []
             click.echo(f"dataproducts: {error}", err=True)

@@ -13,6 +13,7 @@ from dataproducts.partitions import partitioned_tables
 from dataproducts.plan import plan_product
 from dataproducts.product import Status
 from dataproducts.refresh import note_unbuilt
+from dataproducts.restored import note_current
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -77,6 +78,7 @@ def product_schedule(product: DataProduct, runtime: Runtime) -> Iterable[dg.Sche
         except RefusedError as error:
             return dg.SkipReason(str(error))
         if not planned.is_needed:
+            note_current(runtime.warehouse(), product.address)
             return dg.SkipReason(f"{product.address} is up to date: every partition that is over is released")
         return dg.RunRequest(
             run_key=None,

@@ -14,21 +14,23 @@ from dataproducts.compile.jobs import job_name
 from dataproducts.compile.runs import refresh_of
 from dataproducts.compile.show import ACROSS_TABLES
 from dataproducts.finding import Finding, FindingKind, Recovery, Subject
-from dataproducts.findings import pipeline_subject
+from dataproducts.findings import REASON, pipeline_subject
 from dataproducts.product import Severity
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Set as AbstractSet
     from datetime import datetime
 
     from dataproducts.ledger import Ledger
+    from dataproducts.operations.incidents import Incident
     from dataproducts.product import DataProduct
 
 AUDIT = "audit"
 """The name of what is wrong where the audit of a product cannot be run."""
 
 ORIGIN = "dagster"
-"""`detail.origin` of what Dagster alone knows: nothing but a later run closes it."""
+"""`detail.origin` of what Dagster alone knows: a later run closes it, or that its check is there no more."""
 
 _READ = {
     dg.DagsterEventType.ASSET_MATERIALIZATION_PLANNED,
@@ -69,6 +71,14 @@ class _Log:
         """Whether nothing failed but steps that make checks alone: of these is told one by one."""
         steps = [self.steps.get(step, ()) for step in self.failed]
         return bool(steps) and all(keys and all(isinstance(k, dg.AssetCheckKey) for k in keys) for keys in steps)
+
+
+@dataclass(frozen=True, slots=True)
+class Offered:
+    """The asset checks of a code location."""
+
+    location: str
+    checks: AbstractSet[dg.AssetCheckKey]
 
 
 class RunFindings:
@@ -137,6 +147,21 @@ class RunFindings:
         return log
 
     # Checks
+
+    def unoffered(self, incidents: Iterable[Incident], offered: Offered, now: datetime) -> Iterator[Recovery]:
+        """Yield the checks of `incidents` that the code location had when they failed, and has no more.
+
+        Where Dagster does not say by which code location a check was run, another one may still have it.
+        """
+        for one in incidents:
+            if one.kind is not FindingKind.CHECK or one.detail.get("origin") != ORIGIN:
+                continue
+            path = [*product_path(one.product), *(one.table.split("/") if one.table else [RELEASE])]
+            run = self._instance.get_run_by_id(str(one.detail.get("run_id", "")))
+            origin = run.remote_job_origin if run else None
+            is_ours = origin is not None and origin.location_name == offered.location
+            if is_ours and dg.AssetCheckKey(dg.AssetKey(path), one.subject) not in offered.checks:
+                yield Recovery(one.about, now, {"reason": REASON})
 
     def _checks(self, address: str, run: dg.DagsterRun, log: _Log, at: datetime) -> Iterator[Finding | Recovery]:
         """Yield the checks that were planned and never came, and those that failed; of rules the ledger tells."""

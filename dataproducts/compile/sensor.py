@@ -14,13 +14,16 @@ from typing import TYPE_CHECKING
 
 import dagster as dg
 
-from dataproducts.compile.sightings import is_alive, sight
+from dataproducts.compile.run_findings import Offered
+from dataproducts.compile.sightings import run_state, sight
 from dataproducts.load import load_project
 from dataproducts.operations import Operations, bookmark
+from dataproducts.operations.incidents import open_about, open_in
 from dataproducts.watch import Told, Watched, Watcher, watch
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from pathlib import Path
 
     from dataproducts.compile.runtime import Runtime
     from dataproducts.product import DataProduct
@@ -47,7 +50,10 @@ def watch_sensor(products: Sequence[DataProduct], runtime: Runtime, *, name: str
         tags={"domain": name},
     )
     def looks(context: dg.SensorEvaluationContext) -> dg.SkipReason:
-        return dg.SkipReason(str(look(context.instance, state.products, runtime, name=name, known=state.known())))
+        known, offered = state.known(), _offered(context)
+        return dg.SkipReason(
+            str(look(context.instance, state.products, runtime, name=name, known=known, offered=offered))
+        )
 
     return looks
 
@@ -59,9 +65,11 @@ def look(
     *,
     name: str,
     known: Mapping[str, DataProduct] | None = None,
+    offered: Offered | None = None,
 ) -> Watched:
     """Look once at `products` and at what Dagster's `instance` knows of their runs; `name` is that of who looks.
 
+    `offered` are the checks of the code location that looks, if it is one.
     Raises: StoreError, if the ledger or the operations database cannot be used.
     """
     warehouse = runtime.warehouse()
@@ -71,9 +79,41 @@ def look(
     with Operations.open(environment.operations) as operations:
         with operations.reading() as con:
             since = bookmark(con, place)
-        seen: Told = sight(instance, products, ledger=warehouse.ledger, bookmark=place, since=since, now=now)
-        by = Watcher(name, known or {}, partial(is_alive, instance, now=now), patience=_PATIENCE)
+            already = tuple(open_about(con, products).values()) if offered else ()
+            declared = {*(known or ()), *products}
+            gone = _gone(environment.root, name, open_in(con, name) - declared)
+        seen: Told = sight(
+            instance,
+            products,
+            ledger=warehouse.ledger,
+            bookmark=place,
+            since=since,
+            now=now,
+            already=already,
+            offered=offered,
+        )
+        state = partial(run_state, instance, now=now)
+        by = Watcher(name, known or {}, gone=gone, run_state=state, patience=_PATIENCE)
         return watch(warehouse, operations, products, directory=environment.directory, now=now, runs=(seen,), by=by)
+
+
+def _offered(context: dg.SensorEvaluationContext) -> Offered | None:
+    """Return the checks of the code location that evaluates the sensor; None outside of any."""
+    origin, repository = context.code_location_origin, context.repository_def
+    if origin is None or repository is None:
+        return None
+    return Offered(origin.location_name, repository.asset_graph.asset_check_keys)
+
+
+def _gone(root: Path, domain: str, missed: frozenset[str]) -> frozenset[str]:
+    """Return those products of `domain` that no file declares any more, of those that who looks does not know.
+
+    The files are read anew, for who looks may have read them long ago; with a fault in them nobody can tell.
+    """
+    if not missed or not (root / "assets" / domain).is_dir():
+        return frozenset()
+    project = load_project(root, domain=domain)
+    return frozenset() if project.faults else missed - {product.address for product in project.products}
 
 
 @dataclass(slots=True)

@@ -7,26 +7,28 @@ so that neither a crash nor a second watcher loses a run or counts it twice.
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 from dagster._core.definitions.freshness import FreshnessState
 from dagster._core.execution.backfill import BulkActionStatus
+from dagster._core.storage.runs import SqlRunStorage
 from dagster._core.storage.tags import ROOT_RUN_ID_TAG
 
 from dataproducts.compile.describe import release_key
-from dataproducts.compile.run_findings import RunFindings
+from dataproducts.compile.run_findings import Offered, RunFindings
 from dataproducts.finding import Finding, FindingKind, Recovery, Subject
-from dataproducts.findings import RELEASE, pipeline_subject
+from dataproducts.findings import RELEASE, RunState, pipeline_subject
 from dataproducts.product import Severity
 from dataproducts.watch import Told
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from dataproducts.ledger import Ledger
+    from dataproducts.operations.incidents import Incident
     from dataproducts.product import DataProduct
     from dataproducts.release import Refresh
 
@@ -49,18 +51,25 @@ _GRACE = timedelta(minutes=15)  # the time that the watch has to say by itself t
 
 @dataclass(frozen=True, slots=True)
 class _Place:
-    """How far Dagster's event log was read: all up to the ids `ends`, by type, and beyond them the ids `seen`."""
+    """How far Dagster's event log was read: all up to the ids `ends`, by type, and beyond them the ids `seen`.
+
+    Of a type without an end, nothing was read from before the moment `first`. `storage` is which log it was.
+    """
 
     ends: Mapping[str, int] = field(default_factory=dict)
     seen: tuple[int, ...] = ()
+    first: str = ""
+    storage: str = ""
 
     @classmethod
     def of(cls, text: str) -> _Place:
         data = json.loads(text) if text else {}
-        return cls(data.get("ends", {}), tuple(data.get("seen", ())))
+        names = {name: data.get(name, "") for name in ("first", "storage")}
+        return cls(data.get("ends", {}), tuple(data.get("seen", ())), **names)
 
     def __str__(self) -> str:
-        return json.dumps({"ends": dict(self.ends), "seen": list(self.seen)}, sort_keys=True)
+        told = {"ends": dict(self.ends), "seen": list(self.seen), "first": self.first, "storage": self.storage}
+        return json.dumps(told, sort_keys=True)
 
 
 def sight(
@@ -71,16 +80,22 @@ def sight(
     bookmark: str,
     since: str,
     now: datetime,
+    already: Iterable[Incident] = (),
+    offered: Offered | None = None,
 ) -> Told:
     """Return what the runs of `products` that ended after the place `since` say, and how others stand.
 
-    `bookmark` is the name of the place. A first look goes a day back. Works on every storage of Dagster's.
+    Of the open incidents `already`, those end whose check is not among those `offered`, where these are known.
+    `bookmark` is the name of the place. A first look goes a day back, and so does one at a log that began anew or was
+    taken back to an earlier state. Works on every storage of Dagster's.
     """
     reader = RunFindings(instance, products, ledger)
     ends, after = _read(instance, _Place.of(since), now)
     found = [*_freshness(instance, products, now), *_waiting(instance, reader, now)]
     for end in ends:
         found += reader.of(end.run_id, datetime.fromtimestamp(end.event_log_entry.timestamp, UTC))
+    if offered is not None:
+        found += reader.unoffered(already, offered, now)
     wrong = tuple(one for one in found if isinstance(one, Finding))
     return Told(bookmark, since, str(after), wrong, tuple(one for one in found if isinstance(one, Recovery)))
 
@@ -91,22 +106,49 @@ def _read(instance: dg.DagsterInstance, place: _Place, now: datetime) -> tuple[l
     PostgreSQL gives out ids before it commits: what has just come in may still be joined by something with a smaller
     id, so the place stays before it, and remembers what was read beyond.
     """
+    fresh = _Place(first=(now - _FIRST).isoformat(), storage=_storage(instance))
+    if place.storage not in {"", fresh.storage}:
+        place = fresh
+    place = replace(place, first=place.first or fresh.first, storage=fresh.storage)
+    pages = _pages(instance, place)
+    if not any(pages.values()) and _is_ahead(instance, place):
+        place, pages = fresh, _pages(instance, fresh)
     new, seen, ends = list[Any](), list[int](), dict[str, int](place.ends)
     settled = (now - _UNSETTLED).timestamp()
-    for kind in _ENDS:
-        records = list(_pages(instance, kind, place.ends.get(kind.value), now))
+    for kind, records in pages.items():
         new += (record for record in records if record.storage_id not in place.seen)
         old = [record.storage_id for record in records if record.event_log_entry.timestamp <= settled]
         if old:
             ends[kind.value] = max(old)
         seen += (record.storage_id for record in records if record.storage_id > ends.get(kind.value, 0))
     new.sort(key=lambda record: record.storage_id)
-    return new, _Place(ends, tuple(seen))
+    return new, replace(place, ends=ends, seen=tuple(seen))
 
 
-def _pages(instance: dg.DagsterInstance, kind: Any, done: int | None, now: datetime) -> Iterator[Any]:
-    """Yield the ends of one kind after the id `done`, or those of the last day where nothing was read before."""
-    start = (now - _FIRST).timestamp() if done is None else None
+def _storage(instance: dg.DagsterInstance) -> str:
+    """Return what Dagster calls its database: another one counts its events anew."""
+    runs = instance.run_storage
+    return runs.get_run_storage_id() if isinstance(runs, SqlRunStorage) else ""
+
+
+def _is_ahead(instance: dg.DagsterInstance, place: _Place) -> bool:
+    """Whether the log ends before `place`: it was taken back to an earlier state."""
+    for kind in _ENDS:
+        if kind.value in place.ends:
+            newest = instance.fetch_run_status_changes(kind, limit=1).records
+            if not newest or newest[0].storage_id < place.ends[kind.value]:
+                return True
+    return False
+
+
+def _pages(instance: dg.DagsterInstance, place: _Place) -> dict[Any, list[Any]]:
+    """Return the ends of runs after `place`, by kind."""
+    return {kind: list(_after(instance, kind, place.ends.get(kind.value), place.first)) for kind in _ENDS}
+
+
+def _after(instance: dg.DagsterInstance, kind: Any, done: int | None, first: str) -> Iterator[Any]:
+    """Yield the ends of one kind after the id `done`, or since the moment `first` where none was read before."""
+    start = datetime.fromisoformat(first).timestamp() if done is None else None
     asked = dg.RunStatusChangeRecordsFilter(kind, after_storage_id=done, after_timestamp=start)
     cursor = None
     for _ in range(_PAGES):
@@ -146,24 +188,21 @@ def _freshness(
             yield Recovery(subject, max(at, now))
 
 
-def is_alive(instance: dg.DagsterInstance, refresh: Refresh, now: datetime) -> bool | None:
-    """Return whether the run of `refresh` goes on; None where Dagster cannot tell.
-
-    A run that ended well and released nothing (one table, made by hand) killed nothing: it counts as going on.
-    """
+def run_state(instance: dg.DagsterInstance, refresh: Refresh, now: datetime) -> RunState:
+    """Return what became of the run of `refresh`, or of the backfill, as far as Dagster can tell."""
     backfill = instance.get_backfill(refresh.id)
     if backfill is not None:
-        is_over = backfill.status.value.startswith(("COMPLETED", "FAILED", "CANCELED"))
-        return not is_over or backfill.status is BulkActionStatus.COMPLETED_SUCCESS
+        if not backfill.status.value.startswith(("COMPLETED", "FAILED", "CANCELED")):
+            return RunState.GOING
+        return RunState.DONE if backfill.status is BulkActionStatus.COMPLETED_SUCCESS else RunState.DEAD
     if not refresh.run_id:
-        return None
+        return RunState.UNKNOWN
     resumed = instance.get_runs(dg.RunsFilter(tags={ROOT_RUN_ID_TAG: refresh.run_id}))
     runs = [run for run in (instance.get_run_by_id(refresh.run_id), *resumed) if run is not None]
     if not runs:
-        return None
-    going = [run for run in runs if run.status not in _ENDED]
-    if not going:
-        return any(run.is_success for run in runs)
+        return RunState.UNKNOWN
+    if all(run.status in _ENDED for run in runs):
+        return RunState.DONE if any(run.is_success for run in runs) else RunState.DEAD
     # A process that is killed says nothing: only where runs are monitored does Dagster find out.
     young = now - refresh.started_at < _LONGEST
-    return True if young or instance.run_monitoring_enabled else None
+    return RunState.GOING if young or instance.run_monitoring_enabled else RunState.UNKNOWN

@@ -121,6 +121,20 @@ def published_after(con: Connection, product: str, number: int) -> list[Publishe
     return found
 
 
+def contracts(con: Connection, product: str) -> frozenset[tuple[str, str]]:
+    """Return table and hash of every contract by which a table of `product` was ever made, or was to be."""
+    t = s.contract.c
+    return frozenset(
+        (row.table_name, row.hash) for row in con.execute(select(t.table_name, t.hash).where(t.product == product))
+    )
+
+
+def tables_of(con: Connection, product: str, number: int) -> frozenset[str]:
+    """Return the tables that the release `number` of `product` has."""
+    t = s.release_contract.c
+    return frozenset(con.execute(select(t.table_name).where(t.product == product, t.number == number)).scalars())
+
+
 def _begun(con: Connection, product: str, refresh_id: str) -> Begun:
     refresh = refresh_of(con, refresh_id, product)
     assert refresh is not None  # noqa: S101 - the same transaction has found it

@@ -178,6 +178,13 @@ def open_about(con: Connection, products: Iterable[str]) -> dict[str, Incident]:
     return {row.fingerprint: _incident(row) for row in rows if row.product in wanted}
 
 
+def open_in(con: Connection, domain: str) -> frozenset[str]:
+    """Return the products of `domain` about which something is open, whether anybody declares them or not."""
+    t = s.incident.c
+    addresses = con.execute(select(t.product).where(t.state != RESOLVED).distinct()).scalars()
+    return frozenset(address for address in addresses if address.startswith(f"{domain}/"))
+
+
 def assigned(con: Connection) -> tuple[tuple[Incident, IncidentEvent], ...]:
     """Return what is open and was given to somebody, each with the event that did so last."""
     t, e = s.incident.c, s.incident_event.c

@@ -39,8 +39,8 @@ class Notice:
     """What is to be said to one recipient through one channel, known by its idempotency `key`.
 
     `facts` is the same for programs. `digest` is the one it waits for, or the key of the one it went with. `held`
-    says why it is not due (`quiet` or `muted`); it stays empty for one that merely failed. `id` counts up; 0 is not
-    put in yet.
+    says why it is not due (`quiet` or `muted`); it stays empty for one that merely failed. `due_at` of one that was
+    given up is when that was. `id` counts up; 0 is not put in yet.
     """
 
     key: str
@@ -149,8 +149,8 @@ def mark_sent(con: Connection, notice: Notice, *, now: datetime) -> None:
             con.execute(s.incident.update().where(first).values(notified_at=now))
 
 
-def mark_failed(con: Connection, notice: Notice, token: str, error: str, *, now: datetime, due_at: datetime) -> None:
-    """Note that `notice` could not be sent, and when to try again; nothing, if somebody else holds it by now."""
+def mark_failed(con: Connection, notice: Notice, token: str, error: str, *, now: datetime, due_at: datetime) -> bool:
+    """Note that `notice` could not be sent, and when to try again; False if somebody else holds it by now."""
     t = s.notice.c
     mine = (t.id == notice.id) & (t.lease == token) & (t.state == WAITING)
     values = {
@@ -162,7 +162,7 @@ def mark_failed(con: Connection, notice: Notice, token: str, error: str, *, now:
         "lease": "",
         "leased_until": None,
     }
-    con.execute(s.notice.update().where(mine).values(**values))
+    return con.execute(s.notice.update().where(mine).values(**values)).rowcount > 0
 
 
 def put_off(con: Connection, notice: Notice, due_at: datetime, held: str) -> None:
@@ -178,11 +178,13 @@ def cancel(con: Connection, notices: Sequence[Notice]) -> None:
 def drop(con: Connection, notice: Notice, *, now: datetime) -> None:
     """Give `notice` up, with what waits to go with it, and note that in the timelines of their incidents."""
     t = s.notice.c
+    (last,) = _found(con, select(s.notice).where(t.id == notice.id))
     members = _found(con, select(s.notice).where((t.digest == notice.key) & (t.state == JOINED)).order_by(t.id))
-    _change(con, [notice.id, *(member.id for member in members)], state=DROPPED, lease="", leased_until=None)
-    for one in (notice, *members):
+    done = {"state": DROPPED, "due_at": now, "lease": "", "leased_until": None}
+    _change(con, [notice.id, *(member.id for member in members)], **done)
+    for one in (last, *members):
         if one.incident_id:
-            _note(con, one, "not_notified", now, error=notice.last_error, attempts=notice.attempts)
+            _note(con, one, "not_notified", now, error=last.last_error, attempts=last.attempts)
 
 
 def join(con: Connection, members: Sequence[Notice], digest: Notice) -> None:
@@ -225,6 +227,37 @@ def counts(con: Connection) -> dict[str, int]:
 def overdue(con: Connection, *, now: datetime, allowed: timedelta) -> tuple[Notice, ...]:
     """Return what should have been sent longer than `allowed` ago, tried or not."""
     return tuple(one for one in waiting(con) if now - (one.failing_since or one.due_at) > allowed)
+
+
+def lost(con: Connection, *, since: datetime) -> tuple[Notice, ...]:
+    """Return what was given up since then through channels that have taken nothing from then on.
+
+    A digest stands for all that went with it.
+    """
+    t, other = s.notice.c, s.notice.alias().c
+    same = (other.recipient == t.recipient) & (other.channel == t.channel)
+    taken = select(other.id).where(same & (other.sent_at > t.due_at)).exists()
+    joined = select(other.id).where(other.key == t.digest).exists()
+    given_up = (t.state == DROPPED) & (t.due_at >= since)
+    return _found(con, select(s.notice).where(given_up & ~taken & ~joined).order_by(t.id))
+
+
+def forget(con: Connection, *, before: datetime, dry_run: bool = False) -> int:
+    """Remove what came to its end before that; return how many notices go, or would.
+
+    What was said of an incident goes together, once that is resolved and all of it has ended: what is left must not
+    look as if something had never been said. Timelines keep what was said.
+    """
+    i, one, other = s.incident.c, s.notice.alias().c, s.notice.alias().c
+    is_old = one.state.in_((SENT, CANCELLED, DROPPED)) & (func.coalesce(one.sent_at, one.due_at) < before)
+    is_left = other.state.in_((WAITING, JOINED)) | (func.coalesce(other.sent_at, other.due_at) >= before)
+    beside = (one.incident_id != "") & (other.incident_id == one.incident_id)
+    lives = select(i.id).where((i.id == one.incident_id) & (i.state != RESOLVED)).exists()
+    ended = select(one.id).where(is_old & ~lives & ~select(other.id).where(beside & is_left).exists())
+    ids = list(con.execute(ended).scalars())
+    for start in range(0, 0 if dry_run else len(ids), _CHUNK):
+        con.execute(s.notice.delete().where(s.notice.c.id.in_(ids[start : start + _CHUNK])))
+    return len(ids)
 
 
 def note_untold(con: Connection, incident_id: str, *, now: datetime, why: str) -> None:

@@ -5,7 +5,11 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
+from dataproducts.causes import BAD_UNTIL, SPENT
 from dataproducts.finding import Finding, FindingKind, Recovery, Subject
+from dataproducts.findings import REASON, RELEASE
+from dataproducts.operations import measurements
+from dataproducts.operations.incidents import open_about
 from dataproducts.product import Severity
 from dataproducts.slo.evaluate import UNMEASURED
 from dataproducts.slo.facts import Facts
@@ -25,6 +29,8 @@ SCHEDULE = "schedule"
 """The name of what is missing where no refresh began that the schedule asked for."""
 
 _PERCENT = 100
+_PROMISED = {FindingKind.STALE, *SPENT}
+_LATELY = 2 * measurements.RARELY  # a measurement that says nothing new is not always kept
 
 
 def findings(attained: Iterable[Attained]) -> tuple[tuple[Finding, ...], tuple[Recovery, ...]]:
@@ -81,6 +87,35 @@ def missing(
     return Finding(subject, title, severity, due, now, {"message": message, "due": due.isoformat(), "missed": count})
 
 
+def undeclared(
+    product: DataProduct, attained: Iterable[Attained], operations: Connection, *, now: datetime, is_scheduled: bool
+) -> tuple[Recovery, ...]:
+    """Return what is open about promises that `product` does not make any more, of which `attained` are all.
+
+    An objective that was measured lately is one of newer files, which somebody else has read. `is_scheduled` says
+    whether the status of the product lets its schedule run.
+    """
+    tables = {one.objective.name: one.watched for one in attained}
+    told = []
+    for incident in open_about(operations, [product.address]).values():
+        about = incident.about
+        if about.kind is FindingKind.MISSING and about.name == SCHEDULE and not (product.schedule and is_scheduled):
+            told.append(Recovery(about, now, {"reason": "nothing is due any more"}))
+        if about.kind not in _PROMISED or (about.kind is FindingKind.STALE and about.name == RELEASE):
+            continue  # whether a release is late is Dagster's to tell
+        if about.name in tables:
+            is_gone = about.kind is FindingKind.STALE and about.table not in tables[about.name]
+        else:
+            is_gone = about.name not in _measured_lately(operations, product.address, now)
+        if is_gone:
+            told.append(Recovery(about, now, {"reason": REASON}))
+    return tuple(told)
+
+
+def _measured_lately(operations: Connection, address: str, now: datetime) -> set[str]:
+    return {one.objective for one in measurements.latest(operations, address) if now - one.at < _LATELY}
+
+
 def _budget(one: Attained) -> list[Finding | Recovery]:
     if one.state == UNMEASURED:
         return []
@@ -92,11 +127,12 @@ def _budget(one: Attained) -> list[Finding | Recovery]:
         f"{_percent(one.budget_left)} of the error budget is left. It acts as declared: {one.objective.on_spent}"
     )
     title = f"{one.product}: the error budget of {one.objective.name} is spent"
-    return [_finding(one, subject, title, message, one.last_bad, on_spent=str(one.objective.on_spent))]
+    told = {"on_spent": str(one.objective.on_spent)} | _bad_until(one.last_bad)
+    return [_finding(one, subject, title, message, one.last_bad, **told)]
 
 
 def _burn_rate(one: Attained) -> list[Finding | Recovery]:
-    if not one.burns or one.is_burning is None:
+    if one.burns and one.is_burning is None:
         return []
     subject = Subject(one.product, FindingKind.BURN_RATE, one.objective.name)
     if not one.is_burning:
@@ -110,7 +146,12 @@ def _burn_rate(one: Attained) -> list[Finding | Recovery]:
         f"{burn.alarm.threshold:.1f}. {_percent(one.budget_left)} of the budget is left"
     )
     title = f"{one.product}: the error budget of {one.objective.name} burns too fast"
-    return [_finding(one, subject, title, message, one.burning_since, alarm=burn.alarm.name)]
+    told = {"alarm": burn.alarm.name} | _bad_until(one.last_bad)
+    return [_finding(one, subject, title, message, one.burning_since, **told)]
+
+
+def _bad_until(moment: datetime | None) -> dict[str, str]:
+    return {BAD_UNTIL: moment.isoformat()} if moment else {}
 
 
 def _stale(one: Attained) -> list[Finding | Recovery]:
