@@ -10,6 +10,7 @@ from dataproducts.errors import SourceError
 from dataproducts.inputs import transform_inputs
 from dataproducts.release import Consumed
 from dataproducts.sources.files import list_files, open_source
+from dataproducts.transforms.stage import MisfitError
 from dataproducts.warehouse import drop_temporary
 
 if TYPE_CHECKING:
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
     import duckdb
 
-    from dataproducts.product import Server, Table
+    from dataproducts.product import Column, Server, Table
     from dataproducts.release import Version
     from dataproducts.scene import Scene
     from dataproducts.warehouse import Warehouse
@@ -30,7 +31,8 @@ def open_inputs(
 ) -> Iterator[tuple[dict[str, str], tuple[Consumed, ...]]]:
     """Give what the transform reads as SQL by name, and the source files that are read for it.
 
-    Raises: SourceError, at the end, if a file changed in between: nobody knows then what was read of it.
+    Raises: SourceError, at the end, if a file changed in between: nobody knows then what was read of it; or, with the
+    line, if a value of a source that is passed through does not fit its column.
     """
     began_s = time.time()
     relations: dict[str, str] = {}
@@ -48,11 +50,26 @@ def open_inputs(
         consumed += [Consumed(table.name, read.server.name, f.path, f.bytes, f.sha256) for f in source.consumed]
     try:
         yield relations, tuple(consumed)
+    except MisfitError as error:
+        for server in servers:
+            _find_misfit(warehouse, server, error.column, con)
+        raise
     finally:
         drop_temporary(con)
         con.execute("RESET disabled_optimizers")  # which a source with doubtful statistics had set
     if any(_is_touched(environment.root / file.path, began_s) for file in consumed):
         _check_sources(warehouse, servers, consumed)
+
+
+def _find_misfit(warehouse: Warehouse, server: Server, column: Column, con: duckdb.DuckDBPyConnection) -> None:
+    """Read a source again with `column` as its contract has it: reading can tell the line, which a cast cannot.
+
+    Returns where reading takes every value. Raises: SourceError.
+    """
+    overrides = warehouse.environment.sources.get(server.name, {})
+    declared = overrides.get("columns", server.settings.get("columns")) or {}
+    columns = {**declared, column.physical_name or column.name: column.sql_type}
+    open_source(con, server, root=warehouse.environment.root, overrides={**overrides, "columns": columns})
 
 
 def _is_touched(path: Path, since_s: float) -> bool:

@@ -242,9 +242,9 @@ def _faults(directory: Directory) -> Iterator[str]:
         yield from _team_faults(directory, team)
     yield from _step_faults(directory, directory.escalation, "escalation")
     wanted = [("operator", directory.operator)] if directory.operator else []
-    for what, name in (*wanted, *(("a route", route.to) for route in directory.routes)):
+    for what, name in (*wanted, *(("a route to", route.to) for route in directory.routes)):
         if _lost(directory, name):
-            yield _unknown(directory, name, f"{what}: to")
+            yield _unknown(directory, name, what)
     yield from _kind_faults(directory.routes)
     if directory.mail:
         yield from _channel_faults((directory.mail,), "mail")
@@ -268,12 +268,11 @@ def _person_faults(entry: Person | Team, what: str) -> Iterator[str]:
     if not entry.name.strip():
         yield f"- {what} has no name."
     yield from _channel_faults(entry.channels, what)
-    for zoned in (entry.quiet, entry.digest):
+    for zone in dict.fromkeys(zoned.timezone for zoned in (entry.quiet, entry.digest) if zoned):
         try:
-            if zoned:
-                ZoneInfo(zoned.timezone)
+            ZoneInfo(zone)
         except (ZoneInfoNotFoundError, ValueError, OSError):
-            yield f"- {what}: there is no time zone {zoned and zoned.timezone!r}: write one such as 'Europe/Berlin'."
+            yield f"- {what}: there is no time zone {zone!r}: write one such as 'Europe/Berlin'."
     if entry.quiet and entry.quiet.start == entry.quiet.end:
         yield f"- {what}: quiet hours end when they start: nothing would ever, or never, be quiet."
     if entry.digest and not entry.digest.at:

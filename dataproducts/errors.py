@@ -14,11 +14,15 @@ DataProductError
 from __future__ import annotations
 
 import difflib
-from dataclasses import dataclass
+import re
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
+
+
+_OF_WHAT = re.compile(r" (?=(?:of|in|with) )")  # begins what a thing belongs to: `server| of table 'orders'`
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -26,19 +30,27 @@ class Fault:
     """One thing that is wrong in one place of one file.
 
     `line` counts from 1; 0 means that the fault is the file itself (absent, too large).
-    `fix` is an imperative sentence: what the author does next.
+    `fix` is an imperative sentence: what the author does next. `place` are the keys that lead there from the top of
+    the file, where they are known.
     """
 
     path: str
     line: int
     what: str
     fix: str = ""
+    place: tuple[str | int, ...] = field(default=(), compare=False, repr=False)
 
     def __str__(self) -> str:
         """Render as `path:line: what. fix`."""
         place = f"{self.path}:{self.line}" if self.line else self.path
         what = self.what.rstrip(".")
         return f"{place}: {what}. {self.fix}".rstrip()
+
+    def speaks_of(self, other: Fault) -> bool:
+        """Return whether both are about one line, and one thing in it or a part of it."""
+        shared = min(len(self.place), len(other.place))
+        is_one_line = (self.path, self.line) == (other.path, other.line)
+        return is_one_line and self.place[:shared] == other.place[:shared]
 
 
 class DataProductError(Exception):
@@ -61,9 +73,13 @@ class UnknownNameError(DataProductError, LookupError):
     """A name that nobody declared; the message suggests the nearest one that somebody did."""
 
     def __init__(self, kind: str, name: str, known: Iterable[str]) -> None:
-        """Say which `kind` of thing was asked for, under which `name`, and what is `known`."""
+        """Say which `kind` of thing was asked for, under which `name`, and what is `known`.
+
+        A `kind` may say of what, in what or with what: the name is put before that.
+        """
         self.kind, self.name, self.known = kind, name, tuple(sorted(known))
-        super().__init__(f"there is no {kind} {name!r}.{suggest(name, self.known)}")
+        thing, *rest = _OF_WHAT.split(kind, maxsplit=1)
+        super().__init__(f"there is no {' '.join([thing, repr(name), *rest])}.{suggest(name, self.known)}")
 
 
 class SourceError(DataProductError, ValueError):

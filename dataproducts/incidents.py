@@ -278,9 +278,11 @@ def assign(con: Connection, incident_id: str, to: str, *, by: str, now: datetime
 def mute(con: Connection, incident_id: str, until: datetime, *, by: str, now: datetime, note: str = "") -> Incident:
     """Let nobody be told of an incident before `until`; it is recorded all the same. A past moment ends a mute.
 
-    Raises: as `kept.get`: UnknownNameError, UsageError.
+    Raises: as `kept.get`: UnknownNameError, UsageError; UsageError, for a past moment where nothing is muted.
     """
     before = kept.get(con, incident_id)
+    if until <= now and not before.is_muted(now):
+        raise UsageError(f"{until:%Y-%m-%d %H:%M} UTC is past, which ends a mute, and {before.id} is not muted.")
     kind = "muted" if until > now else "unmuted"
     return _by_hand(con, replace(before, muted_until=until), kind, by=by, now=now, note=note, until=until)
 

@@ -307,7 +307,8 @@ def _finish(
         promised = read_objectives(product, bundle.slo, unread=frozenset(bundle.unread))
         product = replace(product, objectives=promised.objectives, trust=promised.trust)
         told = {(fault.path, fault.line) for fault in bundle.faults}
-        faults += [fault for fault in (*found, *promised.faults) if (fault.path, fault.line) not in told]
+        faults += [fault for fault in found if (fault.path, fault.line) not in told]
+        faults += [fault for fault in promised.faults if not any(map(fault.speaks_of, bundle.faults))]
         # What a file lacks to be active may be there under a misspelt key: first things first.
         flawed = {fault.path for fault in bundle.faults}
         found = check_active(product, bundle.descriptor, bundle.contracts, bundle.design)

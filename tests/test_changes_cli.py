@@ -274,3 +274,14 @@ def test_links_and_other_files_of_a_revision_are_left_alone(repository: Path, sh
     ran = shell(repository, "HEAD", "HEAD")
     assert "root:" not in ran.out + ran.err
     assert "Ünder wäter/product.yaml" in ran.err
+
+
+def test_a_file_that_is_no_contract_is_not_compared(repository: Path, shell: Callable[..., Ran]) -> None:
+    """A product.yaml, or anything else that is no contract, is refused with what it is and what to name instead."""
+    (repository / "notes.yaml").write_text("- a note\n", encoding="utf-8")
+    product = "assets/shop/orders/product.yaml"
+    for pair in ((ORDERS, product), (product, ORDERS), (ORDERS, "notes.yaml")):
+        ran = shell(repository, "--folders", *pair)
+        other = next(name for name in pair if name != ORDERS)
+        assert (2, True) == (ran.code, f"{other} is no contract" in ran.err), ran
+        assert "Name a folder or a contract" in ran.err

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import resource
 import sqlite3
 import subprocess
@@ -306,3 +307,32 @@ def test_the_installed_script_ends_without_a_traceback(shop: Path) -> None:
     assert (2, "") == (ended.returncode, ended.stdout)
     assert ended.stderr.startswith("dataproducts: ")
     assert 1 == len(ended.stderr.strip().splitlines())
+
+
+def test_a_clause_is_told_with_its_name(command: Command, shop: Path) -> None:
+    """Two SLAs that nothing keeps are told apart by their names; a place that does not fit is a line of its own."""
+    slas = "slaProperties:\n  - {property: errorRate, value: 1}\n  - {property: throughput, value: 2}\n"
+    contract = shop / "assets/shop/orders/contracts/orders.odcs.yaml"
+    contract.write_text(contract.read_text(encoding="utf-8") + slas, encoding="utf-8")
+    lines = command("validate").out.splitlines()
+    at = [nth for nth, line in enumerate(lines) if line.startswith("  declared-only contract.slaProperties[] ")]
+    assert ["errorRate", "throughput"] == [lines[nth].split()[2] for nth in at]
+    place = r"    assets/shop/orders/contracts/orders\.odcs\.yaml:\d+"
+    assert all(re.fullmatch(place, lines[nth + 1]) for nth in at)
+
+
+def test_days_of_what_has_none_are_refused(command: Command, shop: Path) -> None:
+    """Partitions of a product without any are refused by plan and build, with the reason; a domain may mix."""
+    for name in ("plan", "build"):
+        for words in (["shop/revenue"], [ORDERS, "shop/revenue"]):
+            ran = command(name, *words, "--partition", "2024-01-03")
+            assert (2, True) == (ran.code, "--partition: no table of shop/revenue is cut" in ran.err), ran
+            assert "" == ran.out
+    assert 0 == command("plan", "shop", "--partition", "2024-01-03").code
+
+
+def test_a_list_of_no_notices_has_no_heading(built: Command) -> None:
+    """Where nothing was said to anybody, that is all that is told."""
+    ran = built("notices")
+    assert (0, "notices: none") == (ran.code, ran.out.splitlines()[0])
+    assert "subject" not in ran.out

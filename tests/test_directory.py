@@ -123,14 +123,22 @@ def test_a_directory_that_cannot_work_is_refused_with_all_its_faults():
         "two channels are called 'nowhere'",
         "must come some time after",
         "team 'Empty' has neither a channel nor a member",
-        "a route: to 'Tils' is neither a person nor a team. Did you mean 'Tills'?",
+        "- a route to 'Tils' is neither a person nor a team. Did you mean 'Tills'?",
         "a route to 'ada': there is no kind 'stail'. Did you mean 'stale'? Known: access, budget",
-        "operator: to 'nobody'",
+        "- operator 'nobody' is neither a person nor a team",
         "must hold {address}",
         "takes no severity",
     ):
         assert part in told
     assert "hunter2" not in told
+
+
+def test_a_fault_is_told_once():
+    """A time zone that is no zone, in quiet hours and in a digest, is one fault."""
+    quiet, digest = QuietHours(time(1), time(2), "Mars/Base"), Digest((time(8),), "Mars/Base")
+    with pytest.raises(UsageError) as refused:
+        Directory(people=(Person("ada", (NOWHERE,), quiet, digest),))
+    assert 1 == str(refused.value).count("Mars/Base")
 
 
 def test_a_url_is_not_shown_by_what_holds_it(tmp_path):

@@ -516,3 +516,51 @@ def test_a_build_without_its_source(tmp_path, monkeypatch):
     with Warehouse.open(environment(root)) as warehouse, operations, operations.writing() as con:
         found = read_findings(warehouse.ledger, con, products, now=datetime.now(UTC))
     assert [FindingKind.SOURCE] == [one.subject.kind for one in found.findings]
+
+
+def test_a_long_name_is_never_cut(typed):
+    """A name that does not fit 80 columns is whole, in every list; a message is wrapped between words."""
+    far = Subject("a-domain-with-a-name/a_product_with_a_name", FindingKind.STALE, "latency", "t")
+    said = "the data is older than promised " * 5
+    who = "clara.jensen-larsson@grocer.example"
+    found = replace(finding(far, 3), title=f"{far.product} is stale", detail={"message": said})
+    tell(typed.operations, found)
+    typed("assign", far.fingerprint[:8], who, "--by", who)
+    assert far.product in typed()
+    shown = typed("show", far.fingerprint[:8])
+    above, below = shown.split("  incident  ")
+    assert " ".join(said.split()) in " ".join(above.split())
+    assert max(map(len, above.splitlines())) <= 80
+    assert 3 == below.count(who), "as the assignee, who assigned it, and to whom"
+
+
+def test_a_mute_that_ends(typed):
+    """A moment that is past ends a mute, and says so; where nothing was muted it is refused."""
+    key = UNIQUE.fingerprint[:8]
+    for past in ("0m", "2020-01-01"):
+        assert "is not muted" in typed("mute", key, past, code=2)
+    assert "muted to 2999-01-01" in typed("mute", key, "2999-01-01")
+    assert "people are told of it again" in typed("mute", key, "2020-01-01")
+    row = next(line for line in typed("show", key).splitlines() if " unmuted " in line)
+    assert "until" not in row
+
+
+def test_the_timeline_says_who_was_told(typed):
+    """A notice that was sent is a row with its recipient and channel; one that was not says why."""
+    key = the(typed.operations).id
+    with typed.operations.writing() as con:
+        told = {"kind": "opened", "recipient": "clara", "channel": "chat", "key": "k"}
+        kept.add_event(con, kept.IncidentEvent(key, at(9), "notified", "alerts", told))
+        kept.add_event(con, kept.IncidentEvent(key, at(9), "not_notified", "alerts", told | {"error": "refused"}))
+    shown = typed("show", key)
+    assert "clara by chat" in shown
+    assert "clara by chat; refused" in shown
+
+
+@pytest.mark.parametrize("since", ["999999d", "99999w", "9999-12-31T23:59-12:00", "0001-01-01T00:00+12:00"])
+def test_a_span_that_no_calendar_holds(typed, since):
+    """A span or moment beyond what dates can say is refused in one line, by both commands that take one."""
+    for words in (("list", "--since", since), ("mute", UNIQUE.fingerprint[:8], since)):
+        said = typed(*words, code=2)
+        assert f"'{since}' is" in said, words
+        assert "SQL" not in said

@@ -22,6 +22,7 @@ from sqlalchemy import select
 
 from dataproducts import refresh as refreshing
 from dataproducts.alerts import queue_announcement
+from dataproducts.cli.lifecycle import queued
 from dataproducts.compile import compile_domain
 from dataproducts.compile.describe import release_key
 from dataproducts.compile.jobs import RANGE_END, RANGE_START
@@ -86,7 +87,7 @@ def test_every_pair_of_state_and_step_is_decided(at, step):
 def test_retired_is_final():
     """From retired there is no step, and the refusal says what to do instead."""
     assert [step for (before, step) in MOVES if before is Status.RETIRED] == []
-    with pytest.raises(RefusedError, match="That is final: give a new major version its own"):
+    with pytest.raises(RefusedError, match=r"That is final: give a new major version its own address\.$"):
         find_move(Step.REINSTATE, Standing("a/b", Status.RETIRED, Status.RETIRED, Status.RETIRED))
 
 
@@ -320,6 +321,31 @@ def test_a_misspelt_successor_is_guessed(tmp_path):
     root = make_live(tmp_path, status="active")
     ((_, text),) = lacking(look(root, "deprecate", **WAY | {"successor": "shop/order_valeu@v2"}))
     assert "is no product of this project. Did you mean 'shop/order_value@v2'?" in text
+
+
+def test_a_successor_in_a_project_of_one_product_is_told_the_way_out(tmp_path):
+    """Nothing is guessed where no other product is there to take over; what can be written is said."""
+    root = make_live(tmp_path, status="active", reader=False)
+    ((_, text),) = lacking(look(root, "deprecate", **WAY | {"successor": "shop/sales"}))
+    assert text == (
+        "the successor 'shop/sales' is no product of this project. No other product of it could take over: declare one "
+        "first, or give `--successor none`."
+    )
+
+
+@pytest.mark.parametrize(
+    ("successor", "closed"),
+    [
+        ("", "closes: every query gets an error that says why"),
+        ("none", "closes: every query gets an error that says why"),
+        ("shop/sales", "closes: every query gets an error that says why, and to read shop/sales instead"),
+    ],
+)
+def test_a_retirement_tells_of_the_successor_that_there_is(tmp_path, successor, closed):
+    """What is said of the ports is what their readers will be told."""
+    root = make_live(tmp_path, reader=False)
+    planned = look(root, "retire", reason="Merged.", successor=successor)
+    assert {effect.what.partition(" ")[2] for effect in planned.effects if effect.of == "port"} == {closed}
 
 
 def test_reinstating_takes_a_reason_and_the_guards_of_going_live(tmp_path):
@@ -954,6 +980,31 @@ def test_readers_at_the_command_line_are_warned_and_sent_on(tmp_path, monkeypatc
     assert "retired" == json.loads(cli(root, "build", "--json", monkeypatch=monkeypatch).out)[0]["state"]
 
 
+def test_a_retired_product_is_shown_as_gone(tmp_path, monkeypatch):
+    """Nobody is sent to open its data, and no objective of what owes nothing is spent or burning."""
+    root = built(make_live(tmp_path, status="active"), ORDERS, VALUE)
+    gone(root)
+    told = cli(root, "slo", VALUE, monkeypatch=monkeypatch)
+    assert "refresh_success" in told.out
+    assert "serve/shop.order_value@v2.duckdb" in cli(root, "build", monkeypatch=monkeypatch).out
+    go(root, "retire", VALUE, reason="Merged.")
+
+    ran = cli(root, "build", monkeypatch=monkeypatch)
+    assert (0, True, False) == (ran.code, "serve/shop.orders.duckdb" in ran.out, "serve/shop.order_value" in ran.out)
+    go(root, "deprecate", **WAY | {"successor": "none"})
+    go(root, "retire", reason="Merged.", forced=True)
+    ran = cli(root, "build", monkeypatch=monkeypatch)
+    assert (0, False) == (ran.code, "Open the data" in ran.out)
+    ran = cli(root, "slo", "--check", VALUE, monkeypatch=monkeypatch)
+    assert (0, "refresh_success" in ran.out) == (ran.code, False)
+    assert " ".join(ran.out.split()).startswith(
+        "shop/order_value@v2 is retired since 2026-01-10: Merged. Nothing takes its place. It owes nothing any more"
+    )
+    (facts,) = json.loads(cli(root, "slo", VALUE, "--json", monkeypatch=monkeypatch).out)
+    assert (facts["objectives"], facts["missing"]) == ([], "")
+    assert facts["retired"] == "shop/order_value@v2 is retired since 2026-01-10: Merged. Nothing takes its place"
+
+
 def test_plan_and_validate_tell_of_files_that_say_something_else(tmp_path, monkeypatch):
     """In production an active product that nobody promoted there is told by plan, validate and --due."""
     root = built(make_live(tmp_path, status="active", reader=False))
@@ -973,3 +1024,36 @@ def test_unknown_names_and_wrong_usage(tmp_path, monkeypatch):
     assert 2 == cli(root, "lifecycle", monkeypatch=monkeypatch).code
     assert 2 == cli(root, "lifecycle", ORDERS, "--due", monkeypatch=monkeypatch).code
     assert 2 == cli(root, "lifecycle", ORDERS, "burn", monkeypatch=monkeypatch).code
+
+
+@pytest.mark.parametrize(
+    ("words", "option"),
+    [
+        (("promote", "--sunset", "2099-01-31"), "--sunset"),
+        (("promote", "--successor", "none"), "--successor"),
+        (("promote", "--next", "2099-01-31"), "--next"),
+        (("promote", "--force"), "--force"),
+        (("review", "--force"), "--force"),
+        (("retire", "--sunset", "2099-01-31"), "--sunset"),
+        (("show", "--reason", "r"), "--reason"),
+        (("show", "--dry-run"), "--dry-run"),
+    ],
+)
+def test_an_option_that_does_nothing_is_refused(tmp_path, monkeypatch, words, option):
+    """What an action does not read is refused with the actions that do, and nothing is changed."""
+    root = built(make_live(tmp_path))
+    ran = cli(root, "lifecycle", ORDERS, *words, monkeypatch=monkeypatch)
+    assert (2, True) == (ran.code, f"{option} is for " in ran.err), ran
+    assert words[0] in ran.err
+    assert Status.DRAFT is product(root, ORDERS).status
+
+
+def test_names_of_what_is_due_are_whole(tmp_path, monkeypatch):
+    """A long address of an owner is told in one piece in 80 columns; one notice is queued, or several are."""
+    who = "clara.jensen-larsson-of-the-tills@grocer.example"
+    root = built(make_live(tmp_path, status="active", reader=False))
+    text = (root / "assets/shop/orders/product.yaml").read_text(encoding="utf-8")
+    assert "username: ada@shop.example" in text
+    (root / "assets/shop/orders/product.yaml").write_text(text.replace("ada@shop.example", who), encoding="utf-8")
+    assert who in cli(root, "lifecycle", "--due", monkeypatch=monkeypatch).out
+    assert ["0 notices are", "1 notice is", "2 notices are"] == [queued(count) for count in (0, 1, 2)]

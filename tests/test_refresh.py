@@ -15,6 +15,7 @@ from dataproducts.partitions import due
 from dataproducts.plan import plan_product
 from dataproducts.refresh import RefusedReleaseError, begin, refresh_product, refresh_table, release
 from dataproducts.warehouse import Warehouse
+from tests.pages import run
 from tests.shop import (
     CLOCK,
     add_product,
@@ -147,6 +148,40 @@ def test_a_transform_that_raises_publishes_nothing(shop: Path) -> None:
     with pytest.raises(TransformError, match=r"customers\.sql"):
         build(shop, ORDERS)
     assert [(4,)] == served(shop, ORDERS, "SELECT count(*) FROM published.customers")
+
+
+@pytest.mark.parametrize("wrong", ["Hello-7", "7.5"])
+def test_a_wrong_value_of_a_source_is_told_with_its_line(shop: Path, wrong: str) -> None:
+    """What was delivered is at fault, not a transform that is not there: the file, the line and no value are named."""
+    (shop / "assets/shop/orders/transforms/customers.sql").unlink()
+    warehouse, found = Warehouse.open(environment(shop)), product(shop, ORDERS)
+    write_customers(shop)
+    path = shop / "data/customers.csv"
+    lines = path.read_text(encoding="utf-8").splitlines()
+    lines[2] = f"{wrong},{lines[2].partition(',')[2]}"
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    refresh = begin(warehouse, found, refresh_id="wrong")
+    with warehouse.connect() as con, pytest.raises(SourceError) as told:
+        refresh_table(warehouse, found, found.table("customers"), refresh=refresh, con=con)
+    said = str(told.value)
+    assert "server 'crm': 1 value of column 'customer_id' is no BIGINT, at " in said
+    assert "data/customers.csv:3. " in said
+    assert wrong not in said
+    assert ["unread"] == [attempt.state for attempt in warehouse.ledger.open_attempts(refresh)]
+
+
+def test_only_a_release_that_is_there_stays_live(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who builds a wrong value for the first time is told of no release that would stay; later on, of that one."""
+    root = make_shop(tmp_path)
+    good = (root / "data/customers.csv").read_text(encoding="utf-8")
+    (root / "assets/shop/orders/transforms/customers.sql").unlink()
+    for is_there in (False, True):
+        path = root / "data/customers.csv"
+        path.write_text(f"{good}Hello-7,a@example.com\n", encoding="utf-8")
+        ran = run(root, "build", ORDERS, monkeypatch=monkeypatch)
+        assert (1, True, is_there) == (ran.code, "is no BIGINT, at" in ran.out, "The last release" in ran.out)
+        path.write_text(good, encoding="utf-8")
+        assert 0 == run(root, "build", ORDERS, monkeypatch=monkeypatch).code
 
 
 def test_rows_of_another_day_are_refused(shop: Path) -> None:

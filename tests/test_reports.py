@@ -383,7 +383,7 @@ def test_results_of_what_was_never_released(command):
     assert 0 == command("build").code
     for arguments, why in (
         (["shop/ordres"], "Did you mean 'shop/orders'"),
-        ([ORDERS, "--release", "7"], "there is no release of shop/orders '7'"),
+        ([ORDERS, "--release", "7"], "there is no release '7' of shop/orders"),
         ([ORDERS, "--format", "junti"], "Did you mean 'junit'"),
     ):
         ran = command("results", *arguments)

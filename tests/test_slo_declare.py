@@ -304,6 +304,35 @@ def test_what_nothing_measures_stays_declared_only(tmp_path, sla):
     assert f"{CONTRACT}:65: the clause contract.slaProperties[] is declared-only" in faults[0]
 
 
+ON_COLUMN = ", element: orders.ordered_on"
+
+
+@pytest.mark.parametrize(
+    ("sla", "told"),
+    [
+        ("frequency, value: 1, unit: lightyears", "frequency is 1 lightyears"),
+        ("frequency, value: often", "frequency is often"),
+        ("frequency, value: 1", "frequency is 1"),
+        ("frequency, value: 0, unit: d", "frequency is 0 d"),
+        ("frequency, value: -1, unit: d", "frequency is -1 d"),
+        ("frequency, value: .inf, unit: d", "frequency is inf d"),
+        (f"latency, value: 0, unit: h{ON_COLUMN}", "latency is 0 h"),
+        (f"freshness, value: -26, unit: h{ON_COLUMN}", "freshness is -26 h"),
+        (f"retention, value: 0, unit: y{ON_COLUMN}", "retention is 0 y"),
+    ],
+)
+def test_a_length_of_time_that_is_none_is_a_fault(tmp_path, sla, told):
+    """It counts neither as enforced nor as a promise: it implies no objective, and is refused in its line."""
+    change = edited(CONTRACT, LATENCY, f"slaProperties:\n  - {{property: {sla}}}\n")
+    product, faults = orders(tmp_path, change)
+    line = next(line for line in report(product) if line.place == "contract.slaProperties[0]" and "orders" in line.path)
+
+    assert [o.name for o in product.objectives if o.origin.startswith("contract")] == []
+    assert [fault.partition(": ")[2].partition(", which")[0] for fault in faults] == [told]
+    assert f"{CONTRACT}:65: {told}, which is no length of time. Write a number above 0 and a unit: " in faults[0]
+    assert line.state == DECLARED
+
+
 def test_the_strictest_frequency_is_that_of_the_product(tmp_path):
     """Tables are released together, so that one objective holds for all of them."""
     customers = ORDERS + "contracts/customers.odcs.yaml"
@@ -439,7 +468,9 @@ VARIANTS = {
         "  - name: growth\n    indicator", "  - indicator", "- indicator: refresh_growth", "lacks the key 'name'",
         "Add `name",
     ),
-    "the name holds a blank": Broken("name: growth", "name: our growth", "our growth", '"our growth"', "matches"),
+    "the name holds a blank": Broken("name: growth", "name: our growth", "our growth", '"our growth"',
+        "Write letters, digits and _, in parts that are joined by a point: `orders.latency`",
+    ),
     "the indicator is misspelt": Broken(
         "indicator: freshness", "indicator: freshnes", "freshnes", "not accepted", "Did you mean 'freshness'?"
     ),
@@ -451,9 +482,12 @@ VARIANTS = {
     "the target is zero": Broken("0.995", "0", "target: 0\n", "is 0", "Write a number above 0."),
     "the target is text": Broken("0.995", "'0.995'", "'0.995'", "instead of a number", "Write a number"),
     "the target is no number": Broken("0.995", ".nan", ".nan", "target of 'amounts' is no share", "0.99"),
-    "the window is no length": Broken("window: 4w", "window: 4 moons", "4 moons", '"4 moons"', "matches"),
-    "the window is zero": Broken("window: 4w", "window: 0d", "window: 0d", '"0d"', "matches"),
-    "the window is endless": Broken("window: 4w", "window: 99999w", "99999w", '"99999w"', "matches"),
+    "the window is no length": Broken("window: 4w", "window: 4 moons", "4 moons", '"4 moons"',
+        "Write `28d`, `4 weeks`, `month` or `quarter`"),
+    "the window is zero": Broken("window: 4w", "window: 0d", "window: 0d", '"0d"',
+        "Write `28d`, `4 weeks`, `month` or `quarter`"),
+    "the window is endless": Broken("window: 4w", "window: 99999w", "99999w", '"99999w"',
+        "Write `28d`, `4 weeks`, `month` or `quarter`"),
     "what is spent is unknown": Broken("freeze", "stop", "on_spent: stop", "not accepted", "Accepted: warn, freeze"),
     "the severity is unknown": Broken(
         "severity: error", "severity: fatal", "severity: fatal", "not accepted", "Accepted: error"
@@ -546,7 +580,7 @@ VARIANTS = {
         "`driver` of objective 'orders.latency' is a placeholder", "Write it",
     ),
     "the runbook is no link": Broken(
-        "runbook: https://wiki.shop.example/late", "runbook: ask Ada", "ask Ada", '"ask Ada"', "matches"
+        "runbook: https://wiki.shop.example/late", "runbook: ask Ada", "ask Ada", '"ask Ada"', "Write a whole address: `https://wiki.example/late-orders`"
     ),
     "a default is replaced by something else": Broken(
         "name: growth", "name: orders.validity", "name: orders.validity",
@@ -631,6 +665,21 @@ def test_broken_variant_is_told_with_line_and_fix(tmp_path, name):
 def test_there_are_enough_variants():
     """At least fifty ways of declaring objectives wrongly are tried."""
     assert len(VARIANTS) >= 50
+
+
+def test_faults_that_share_a_line_are_told_at_once(tmp_path):
+    """A link that is none hides neither the table nor the rule that nobody knows, though all stand in one line."""
+    text = (
+        "runbooks:\n  - {table: order, rule: order_id.required, url: foo}\n  - {table: orders, rule: idd, url: foo}\n"
+    )
+    _, faults = orders(tmp_path, {FILE: text})
+
+    assert [fault.split(". ")[0] for fault in faults] == [
+        f'{FILE}:2: `runbooks` item 1 > `url` is "foo"',
+        f"{FILE}:2: table 'order' is not of this product",
+        f'{FILE}:3: `runbooks` item 2 > `url` is "foo"',
+        f"{FILE}:3: there is a runbook for 'idd', which is no rule of 'orders'",
+    ]
 
 
 def test_every_fault_of_a_file_is_told_at_once(tmp_path):

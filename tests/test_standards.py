@@ -1,11 +1,15 @@
 """Files judged by the JSON Schema of their standard, in words that an author can act on."""
 
+import json
+import re
 import time
+from importlib import resources
 
 import pytest
 
 from dataproducts.declare.positions import parse_yaml
 from dataproducts.declare.standards import SCHEMAS, judge
+from dataproducts.declare.telling import in_words
 from dataproducts.load import conformance, load_contract
 
 CONTRACT = "apiVersion: {version}\nkind: DataContract\nid: x\nversion: 1.0.0\nstatus: draft\n"
@@ -92,6 +96,13 @@ def test_deep_columns_are_judged_in_linear_time():
     assert len(faults) == 1
     assert "Did you mean 'string'?" in faults[0]
     assert time.monotonic() - began < 2
+
+
+@pytest.mark.parametrize("file", sorted(resources.files("dataproducts").joinpath("schemas").glob("*.json")), ids=str)
+def test_every_pattern_is_put_into_words(file):
+    """Nobody is asked to read a regular expression: each pattern of a schema has words with an example."""
+    for pattern in set(re.findall(r'"pattern": *("(?:[^"\\]|\\.)*")', file.read_text(encoding="utf-8"))):
+        assert in_words(json.loads(pattern)).count("`") >= 2
 
 
 def test_lone_files(tmp_path):

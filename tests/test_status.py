@@ -31,7 +31,7 @@ from dataproducts.refresh import refresh_product
 from dataproducts.slo.evaluate import evaluate
 from dataproducts.slo.facts import Facts
 from dataproducts.standing import Standing
-from dataproducts.status.charts import bars_svg, times_svg
+from dataproducts.status.charts import bars_svg, budget_svg, times_svg
 from dataproducts.status.gather import read_status
 from dataproducts.status.health import POINTS, WEIGHTS, read_health, record_health, weighted
 from dataproducts.status.model import CostNow, State
@@ -57,7 +57,7 @@ def for_environment(name=None):
     root = Path(__file__).parents[1]
     return Environment("test", root, root / ".dataproducts", clock=datetime(2024, 1, 11, 6, tzinfo=UTC))
 """
-VOID = {"meta", "br", "link", "img", "input", "hr"}
+VOID = {"meta", "br", "wbr", "link", "img", "input", "hr"}
 
 
 @pytest.fixture
@@ -676,3 +676,54 @@ def test_dagster_keeps_the_figures_with_the_release(
         assert isinstance(figures[name], (int, float)), name
     (cost,) = recorded_costs(root)
     assert (cost.wall_s, cost.outcome, cost.rows) == (figures["refresh_seconds"], costs.RELEASED, figures["rows"])
+
+
+def test_names_are_whole_in_the_overview(shop: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The name of an owner is never cut, however narrow the terminal."""
+    file = shop / "assets/shop/orders/product.yaml"
+    text = file.read_text(encoding="utf-8")
+    assert "ana@example.com" in text
+    file.write_text(text.replace("ana@example.com", "hana.sato-of-the-tills@example.com"), encoding="utf-8")
+    assert 0 == run(shop, "status")
+    row = next(line for line in capsys.readouterr().out.splitlines() if line.startswith(ORDERS))
+    assert "hana.sato-of-the-tills" == row.split()[-1]
+    assert len(row.rstrip()) <= 80
+
+
+def test_an_overspent_budget_is_not_drawn_as_a_whole_one() -> None:
+    """What is left lies right of the middle and what is overspent left of it; the length is the share."""
+    drawn = [re.findall(r'<rect class="good" x="([\d.]+)" width="([\d.]+)"', budget_svg(share, "b", "good"))
+             for share in (1.0, 0.5, 0.0, -0.5, -9.0)]  # fmt: skip
+    assert [("50.0", "50.0"), ("50.0", "25.0"), ("50.0", "0.0"), ("25.0", "25.0"), ("0.0", "50.0")] == [
+        one for found in drawn for one in found
+    ]
+
+
+def test_labels_of_a_scale_lie_within_the_drawing() -> None:
+    """A label that ends at the scale begins within the drawing, also one with many digits."""
+    first = datetime(2026, 1, 1, tzinfo=UTC)
+    bars = [(first + timedelta(days=day), 0.0797 + day, "calm") for day in range(3)]
+    svg = bars_svg(bars, say=lambda v: f"{v:.3g} s", label="s", names={}) + bars_svg(
+        bars[:1], say=lambda v: f"{v:.3g} s", label="s", names={}
+    )
+    ends = re.findall(r'<text x="([\d.]+)"[^>]*text-anchor="end"[^>]*>([^<]*)<', svg)
+    assert "0.0797 s" in {text for _, text in ends}
+    assert [] == [text for x, text in ends if float(x) < len(text) * 5.8]
+
+
+def test_medians_tell_of_how_many(shop: Path) -> None:
+    """The median is over released refreshes alone, and its row says of how many."""
+    found = look(shop)
+    refused = replace(found.costs[0], outcome="refused")
+    page = product_page(replace(found, costs=(refused, refused, *found.costs)))
+    assert "median of 1 released of 3 in 28 d" in " ".join(read_page(page).text)
+
+
+def test_pages_fit_where_they_are_read(shop: Path) -> None:
+    """An owner without a name may break after @ and dots; the table of the health scrolls within its card."""
+    found = look(shop)
+    owner = replace(found.product.members[0], username="clara.jensen@grocer.example", name="")
+    product = replace(found.product, members=(owner, *found.product.members[1:]))
+    page = index_page([replace(found, product=product)], {ORDERS: "o.html"})
+    assert "clara.<wbr>jensen@<wbr>grocer.<wbr>example" in page
+    assert page.count("minmax(0, 1fr)") >= 2

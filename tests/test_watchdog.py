@@ -213,6 +213,10 @@ def test_notices_command(tmp_path, project, monkeypatch):
     assert 0 == listed.code
     for part in (notice.key[:8], "failed 1x", "Connection error", "unreachable shop/orders: its consumer Analyst"):
         assert part in " ".join(listed.out.split())
+    row = next(line for line in listed.out.splitlines() if line.startswith(notice.key[:8]))
+    for name in (notice.recipient, notice.channel):  # no name is broken
+        assert f" {name} " in row
+    assert [] == [word for word in notice.subject.split() if word not in listed.out.split()]
     facts = run(project, "notices", "--state", "waiting", "--json", monkeypatch=monkeypatch)
     validate("notices", facts.out)
     assert [notice.key] == [one["key"] for one in json.loads(facts.out)["notices"]]

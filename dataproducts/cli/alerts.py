@@ -49,7 +49,9 @@ def notices(context: click.Context, states: tuple[str, ...], limit: int, *, as_j
         for one in found
     ]
     shown = ", ".join(f"{number} {state}" for state, number in counts.items() if number)
-    console().print(grid(("key", "state", "UTC", "to", "by", "subject"), rows, title=f"notices: {shown or 'none'}"))
+    title = f"notices: {shown or 'none'}"
+    listed = grid(("key", "state", "UTC", "to", "by", "subject"), rows, title=title, whole=(0, 1, 2, 3, 4))
+    console().print(listed if rows else title, crop=False)
     for one in found:
         if one.last_error:
             console().print(f"[yellow]{one.key[:8]}[/] {escape(one.last_error)}", soft_wrap=True)

@@ -76,7 +76,21 @@ def _folders(base: str, head: str | None) -> tuple[State, State]:
 
     if head is None:
         raise UsageError("--folders compares two: name the second")
-    return read_state(Path(base).absolute(), base), read_state(Path(head).absolute(), head)
+    before, after = (read_state(Path(name).absolute(), name) for name in (base, head))
+    _require_contract(before)
+    _require_contract(after)
+    return before, after
+
+
+def _require_contract(state: State) -> None:
+    """Refuse a lone file that is no contract; what cannot be read is told when it is compared. Raises: UsageError."""
+    from dataproducts.changes.states import plain  # noqa: PLC0415 - as above
+
+    for document in (d for files in state.products if not files.is_product for d in files.contracts.values()):
+        if (state.root / document.path).parent == state.root and plain(document).get("kind") != "DataContract":
+            raise UsageError(
+                f"{state.label} is no contract: it has no `kind: DataContract`. Name a folder or a contract"
+            )
 
 
 def _revisions(held: ExitStack, root: Path, base: str, head: str | None) -> tuple[State, State]:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from dataproducts.cli.project import open_project, upstream_first
-from dataproducts.cli.show import AS_JSON, console, mark, print_json
+from dataproducts.cli.show import AS_JSON, console, escape, mark, print_json
 from dataproducts.errors import DeclarationError, UsageError
 
 if TYPE_CHECKING:
@@ -137,7 +137,10 @@ def _print_clauses(product: DataProduct, lines: Sequence[ClauseLine], *, everyth
     shown = [line for line in lines if everything or (line.state == "declared-only" and not line.informative)]
     for line in shown:
         waived = " (waived)" if line.waived else ""
-        out.print(f"  {line.state:13} {line.clause}{waived}  [dim]{line.path}:{line.line}[/]")
+        named = f" {line.name}" if line.name else ""
+        told, place = f"  {line.state:13} {line.clause}{named}{waived}", f"{line.path}:{line.line}"
+        between = "  " if len(told) + 2 + len(place) <= out.width else "\n    "
+        out.print(f"{escape(told)}{between}[dim]{escape(place)}[/]", soft_wrap=True)
 
 
 @click.command("test", short_help="Run the unit tests of transforms.")

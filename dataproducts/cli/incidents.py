@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from dataproducts.cli.project import open_project
-from dataproducts.cli.show import AS_JSON, console, grid, print_json, row_line, text
+from dataproducts.cli.show import AS_JSON, console, grid, print_indented, print_json, row_line, text
 from dataproducts.errors import UnknownNameError, UsageError
 from dataproducts.product import Severity
 
@@ -31,6 +31,7 @@ _STATES = ("open", "acknowledged", "resolved")
 _UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 _STYLES = {"error": "red", "warning": "yellow", "info": ""}
 _SHORT = 8  # digits of an id that a list shows
+_DIGITS, _LONGEST = 9, timedelta(days=365 * 100)
 
 
 class _ListByDefault(click.Group):
@@ -47,14 +48,18 @@ def _moment(_context: click.Context, _parameter: click.Parameter, value: str | N
     """Return a moment in ISO 8601, in UTC without a zone; or a span, such as `30m`, `4h`, `2d` or `1w`."""
     if value is None:
         return None
-    if span := re.fullmatch(r"(\d{1,5})([mhdw])", value.strip()):
-        return timedelta(**{_UNITS[span[2]]: int(span[1])})
+    if span := re.fullmatch(r"(\d+)([mhdw])", value.strip()):
+        if len(span[1]) > _DIGITS or (found := timedelta(**{_UNITS[span[2]]: int(span[1])})) > _LONGEST:
+            raise click.BadParameter(f"{value!r} is longer than {_LONGEST.days // 365} years: name a moment")
+        return found
     try:
-        found = datetime.fromisoformat(value.strip())
+        moment = datetime.fromisoformat(value.strip())
+        return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
     except ValueError as error:
         wanted = "a moment, such as 2027-01-31 or 2027-01-31T08:00, or a span, such as 4h"
         raise click.BadParameter(f"{value!r} is not {wanted}") from error
-    return found if found.tzinfo else found.replace(tzinfo=UTC)
+    except OverflowError as error:
+        raise click.BadParameter(f"{value!r} is beyond the years 1 to 9999 in UTC") from error
 
 
 @click.group(cls=_ListByDefault, short_help="List, show and settle what is wrong with products.")
@@ -114,7 +119,8 @@ def list_(obj: tuple[Path, str | None], /, *, as_json: bool, **asked: Any) -> No
         )
         for one in found
     ]
-    console().print(grid(("incident", "severity", "state", "opened (UTC)", "what"), rows))
+    headings = ("incident", "severity", "state", "opened (UTC)", "what")
+    console().print(grid(headings, rows, whole=(0, 1)), crop=False)
 
 
 @incidents.command()
@@ -170,14 +176,14 @@ def assign(obj: tuple[Path, str | None], incident_id: str, to: str, note: str, b
 @_BY
 @click.pass_obj
 def mute(obj: tuple[Path, str | None], incident_id: str, until: datetime | timedelta, note: str, by: str) -> None:
-    """Let nobody be told of an incident until then; it is recorded all the same. `0m` ends it."""
+    """Let nobody be told of an incident until then; it is recorded all the same. `0m`, or a past moment, ends it."""
     from dataproducts import incidents as lives  # noqa: PLC0415 - SQLAlchemy takes 0.15 s
 
     def act(con: Connection, now: datetime) -> Incident:
         moment = now + until if isinstance(until, timedelta) else until
         return lives.mute(con, incident_id, moment, by=_actor(by), now=now, note=note)
 
-    _act(obj, act)
+    _act(obj, act, ended="; people are told of it again")
 
 
 @incidents.command()
@@ -204,14 +210,18 @@ def note(obj: tuple[Path, str | None], incident_id: str, text: str, by: str) -> 
     _act(obj, lambda con, now: lives.note(con, incident_id, text, by=_actor(by), now=now))
 
 
-def _act(obj: tuple[Path, str | None], act: Callable[[Connection, datetime], Incident]) -> None:
-    """Do what a person decided, in a transaction of its own, and tell how the incident stands."""
+def _act(obj: tuple[Path, str | None], act: Callable[[Connection, datetime], Incident], *, ended: str = "") -> None:
+    """Do what a person decided, in a transaction of its own, and tell how the incident stands.
+
+    `ended` is said of one that is not muted.
+    """
     environment = _environment(obj)
     now = _now(environment)
     with _operations(environment) as operations, operations.writing() as con:
         after = act(con, now)
     told = f" ({after.responsible})" if after.responsible else ""
-    console().print(text(f"{after.id[:_SHORT]} {_state(after, now)}{told}: {_what(after)}"), soft_wrap=True)
+    more = "" if after.is_muted(now) else ended
+    console().print(text(f"{after.id[:_SHORT]} {_state(after, now)}{told}: {_what(after)}{more}"), soft_wrap=True)
 
 
 def _environment(obj: tuple[Path, str | None]) -> Environment:
@@ -273,12 +283,12 @@ def _print_incident(incident: Incident, timeline: Sequence[IncidentEvent], proje
     out, detail = console(), incident.detail
     out.print(text(incident.title, "bold"), soft_wrap=True)
     if detail.get("message"):
-        out.print(text(f"  {detail['message']}"), soft_wrap=True)
+        print_indented(out, str(detail["message"]))
     out.print(grid(("", ""), list(_lines(incident, _now(project.environment))), plain=True))
     for row in _sample(incident, project):
         out.print(text(f"  {row_line(row)}"), soft_wrap=True)
-    rows = [(_when(event.at), event.kind, event.actor, _remark(event.detail)) for event in timeline]
-    out.print(grid(("when (UTC)", "event", "by", ""), rows))
+    rows = [(_when(event.at), event.kind, event.actor, _remark(event)) for event in timeline]
+    out.print(grid(("when (UTC)", "event", "by", ""), rows, whole=(0, 1, 2)), crop=False)
 
 
 def _lines(incident: Incident, now: datetime) -> Iterator[tuple[str, str]]:
@@ -314,13 +324,19 @@ def _ticket(held: Mapping[str, Any]) -> str:
     return "; ".join(part for part in (where, str(held.get("state") or ""), str(held.get("error") or "")) if part)
 
 
-def _remark(detail: Mapping[str, Any]) -> str:
+def _remark(event: IncidentEvent) -> str:
     """Return what an event says beside its kind."""
-    told = [str(detail[name]) for name in ("text", "reason", "note", "message") if detail.get(name)]
+    detail = event.detail
+    told = [f"{detail['recipient']} by {detail['channel']}"] if detail.get("recipient") else []
+    told += [str(detail[name]) for name in ("text", "reason", "note", "message", "error") if detail.get(name)]
     if detail.get("name") and detail.get("kind"):  # what follows from it
         told.append(f"{detail['kind']}: {detail['name']} of {detail['product']}")
     told += [f"to {name}" for name in [detail.get("to")] if name]
-    told += [f"until {str(moment)[:16].replace('T', ' ')}" for moment in [detail.get("until")] if moment]
+    told += [
+        f"until {str(moment)[:16].replace('T', ' ')}"
+        for moment in [detail.get("until")]
+        if moment and event.kind == "muted"
+    ]
     return "; ".join(told)
 
 

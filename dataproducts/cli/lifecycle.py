@@ -93,8 +93,7 @@ def lifecycle(obj: tuple[Path, str | None], /, product: str | None, action: str,
     asked = _Asked(**options)
     if due == (product is not None):
         raise UsageError("name a product, or ask for all with --due")
-    if asked.of and action != REVIEW:
-        raise UsageError("--of says what a review looked at: `dataproducts lifecycle PRODUCT review --of access`")
+    _require_use(asked, action)
     project = open_project(obj[0], environment=obj[1])
     warehouse = project.warehouse(create=True)
     desk = _Desk(project, warehouse, warehouse.recorded_at())
@@ -106,6 +105,24 @@ def lifecycle(obj: tuple[Path, str | None], /, product: str | None, action: str,
         _review(desk, product, asked)
     else:
         _step(desk, product, action, asked)
+
+
+def _require_use(asked: _Asked, action: str) -> None:
+    """Refuse an option that the action does not read. Raises: UsageError."""
+    if asked.of and action != REVIEW:
+        raise UsageError("--of says what a review looked at: `dataproducts lifecycle PRODUCT review --of access`")
+    given = {
+        "--successor": (asked.successor, ("deprecate",)),
+        "--sunset": (asked.sunset, ("deprecate",)),
+        "--next": (asked.following, (REVIEW,)),
+        "--force": (asked.force, ("retire",)),
+        "--reason": (asked.reason, _ACTIONS[1:]),
+        "--by": (asked.by, _ACTIONS[1:]),
+        "--dry-run": (asked.dry_run, _ACTIONS[1:]),
+    }
+    for option, (value, actions) in given.items():
+        if value and action not in actions:
+            raise UsageError(f"{option} is for {', '.join(actions)}; `{action}` does not read it: leave it out")
 
 
 def _step(desk: _Desk, address: str, action: str, asked: _Asked) -> None:
@@ -216,13 +233,18 @@ def _print_step(planned: Planned, facts: dict[str, Any]) -> None:
     for lack in planned.lacks:
         out.print(f"[red]lacks {lack.guard}:[/] {escape(str(lack))}", soft_wrap=True)
     if facts["done"] and planned.announcement is not None:
-        out.print(f"{facts['told']} notices are queued")
+        out.print(f"{queued(facts['told'])} queued")
     if _is_open(facts):
         again = f"`dataproducts lifecycle {address} retire` or `dataproducts verify {address} --repair`"
         said = f"{address} is retired, and its port is still open: {facts['serving_error'].rstrip('.')}"
         click.echo(f"{said}. Correct that, then run {again}", err=True)
     elif facts["serving_error"]:
         out.print(f"[yellow]its serving file is stale[/]: {escape(facts['serving_error'])}", soft_wrap=True)
+
+
+def queued(count: int) -> str:
+    """Return how many notices there are, up to the verb."""
+    return f"{count} {'notice is' if count == 1 else 'notices are'}"
 
 
 def _effect_grid(effects: Iterable[Effect]) -> Any:
@@ -350,7 +372,8 @@ def _list_due(desk: _Desk, *, as_json: bool) -> None:
         (due.product, due.of, "overdue" if due.overdue else "", f"{due.on}", f"{due.last or 'never'}", due.owner)
         for due in found
     ]
-    console().print(grid(("product", "due", "", "on", "last", "owner"), rows) if rows else "nothing is due")
+    listed = grid(("product", "due", "", "on", "last", "owner"), rows, whole=range(6))
+    console().print(listed if rows else "nothing is due", crop=False)
     for drift in drifts.values():
         console().print(f"[yellow]warning:[/] {escape(drift)}", soft_wrap=True)
     sys.exit(1 if late else 0)

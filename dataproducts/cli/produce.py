@@ -17,7 +17,7 @@ from dataproducts.cli.project import open_project, use_dagster_home
 from dataproducts.cli.reports import REPORTS, build_results, parse_reports, write
 from dataproducts.cli.show import AS_JSON, console, escape, grid, mark, outcome_stands, print_json
 from dataproducts.cli.verdicts import print_samples, rule_grid
-from dataproducts.errors import DeclarationError, RefusedError, SourceError
+from dataproducts.errors import DeclarationError, RefusedError, SourceError, UsageError
 from dataproducts.product import Status
 
 if TYPE_CHECKING:
@@ -55,6 +55,18 @@ class _Days(click.ParamType[tuple[date, date]]):
 _DAYS = click.option("--partition", "days", type=_Days(), help="Refresh the partitions of these days in any case.")
 
 
+def _require_partitions(chosen: Sequence[DataProduct], named: Sequence[str], days: tuple[date, date] | None) -> None:
+    """Refuse days for a product that was named and has no partitions, or for products of which none has any.
+
+    Raises: UsageError.
+    """
+    bare = [product.address for product in chosen if not any(table.partitioning for table in product.tables)]
+    if days and (len(bare) == len(chosen) or set(bare) & set(named)):
+        listed = ", ".join(address for address in bare if address in named or len(bare) == len(chosen))
+        what = f"--partition: no table of {listed} is cut into partitions (custom property `partition`)"
+        raise UsageError(f"{what}. Leave it out; --force refreshes whole tables")
+
+
 @dataclass(frozen=True, slots=True)
 class _Wish:
     """What a build was asked for."""
@@ -88,7 +100,9 @@ def plan(
     warehouse = project.warehouse(create=True)
     moving: set[str] = set()
     plans = []
-    for product in project.chosen(products):
+    chosen = project.chosen(products)
+    _require_partitions(chosen, products, days)
+    for product in chosen:
         planned = plan_product(warehouse, product, force=force, days=days, moving=moving)
         if planned.is_needed:
             moving.add(product.address)
@@ -156,6 +170,8 @@ def build(
     wanted = parse_reports(reports)
     project = open_project(obj[0], environment=obj[1])
     use_dagster_home(project.root)
+    chosen = project.chosen(products)
+    _require_partitions(chosen, products, days)
     warehouse = project.warehouse(create=True)
     report: list[dict[str, Any]] | None = [] if as_json else None
     refused: dict[str, str] = {}
@@ -163,7 +179,7 @@ def build(
     try:
         with ExitStack() as opened:
             wish = _Wish(force, days, as_json, cache(lambda: opened.enter_context(_instance())), products, fix)
-            for product in project.chosen(products):
+            for product in chosen:
                 facts = _build_one(project, warehouse, product, refused, wish=wish)
                 if report is not None:
                     report.append(facts)
@@ -349,9 +365,13 @@ def _table_json(outcome: TableOutcome) -> dict[str, Any]:
 
 
 def _print_where(project: Project, warehouse: Warehouse) -> None:
-    """Tell how to open what was built."""
+    """Tell how to open what was built: nothing that is retired, whose queries all fail."""
+    from dataproducts.lifecycle.states import standings  # noqa: PLC0415 - loads the ledger
+
     out = console()
-    served = [product.address for product in project.sound() if warehouse.store.serve_path(product.address).exists()]
+    stand = standings(project.environment, project.sound())
+    known = [product.address for product in project.sound() if not stand[product.address].is_closed]
+    served = [address for address in known if warehouse.store.serve_path(address).exists()]
     if project.environment.clock:
         out.print(f"\n[yellow]The clock is simulated:[/] {project.environment.clock:%Y-%m-%d %H:%M} UTC")
     if not served:

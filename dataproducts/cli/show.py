@@ -1,4 +1,4 @@
-"""How facts are printed: as JSON, or as tables that fit 80 columns; it must not compute them.
+"""How facts are printed: as JSON, or as tables that fit 80 columns if names do; it must not compute them.
 
 Nobody else imports rich: it takes a twentieth of a small check, and JSON needs none of it.
 """
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from rich.text import Text
 
 AS_JSON = click.option("--json", "as_json", is_flag=True, help="Print the facts as JSON.")
+_WORD = 48  # beyond which a word of a sentence may be broken, as no name is
 MARKS = {
     "passed": ("✓", "green"),
     "failed": ("✗", "red"),
@@ -101,16 +102,39 @@ def grid(
     right: Sequence[int] = (),
     title: str = "",
     plain: bool = False,
+    whole: Sequence[int] = (),
 ) -> Grid:
-    """Return a table without lines; `right` are the columns with numbers; a `plain` one hides its headings."""
+    """Return a table without lines; `right` are the columns with numbers; a `plain` one hides its headings.
+
+    Cells of the columns `whole` are not broken, nor words of the others: a table that does not fit the terminal is
+    wider, so that names can be copied. Print it with `crop=False`.
+    """
     from rich.text import Text  # noqa: PLC0415 - as the module says
 
     table = bare_grid(title, plain=plain)
+    table.collapse_padding = bool(whole)
+    lines = [[cell if isinstance(cell, Text) else text(str(cell)) for cell in row] for row in rows]
     for index, heading in enumerate(headings):
-        table.add_column(heading, justify="right" if index in right else "left", overflow="fold")
-    for row in rows:
-        table.add_row(*(cell if isinstance(cell, Text) else text(str(cell)) for cell in row))
+        kept = index in whole
+        cells = [heading, *(line[index].plain for line in lines)] if whole else []
+        least = max((len(part) for cell in cells for part in ([cell] if kept else cell.split())), default=0)
+        table.add_column(
+            heading,
+            justify="right" if index in right else "left",
+            overflow="fold",
+            no_wrap=kept,
+            min_width=(least if kept else min(least, _WORD)) or None,
+        )
+    for line in lines:
+        table.add_row(*line)
     return table
+
+
+def print_indented(out: Console, value: str) -> None:
+    """Print `value` as it stands, wrapped between words, each line set in by two."""
+    from rich.padding import Padding  # noqa: PLC0415 - as the module says
+
+    out.print(Padding(text(value), (0, 0, 0, 2), expand=False))
 
 
 def row_line(row: Mapping[str, Any]) -> str:

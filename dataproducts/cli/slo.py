@@ -38,6 +38,7 @@ def slo(obj: tuple[Path, str | None], products: tuple[str, ...], *, check: bool,
 
     Budgets count over each objective's own window. Everything is computed from what was recorded; nothing is changed.
     """
+    from dataproducts.lifecycle.states import standings  # noqa: PLC0415 - loads the ledger
     from dataproducts.operations import Operations  # noqa: PLC0415 - SQLAlchemy takes 0.15 s
     from dataproducts.slo.actions import shown_tier  # noqa: PLC0415 - as above
     from dataproducts.slo.evaluate import evaluate  # noqa: PLC0415 - as above
@@ -48,7 +49,15 @@ def slo(obj: tuple[Path, str | None], products: tuple[str, ...], *, check: bool,
     is_spent = False
     with project.warehouse(create=True) as warehouse, Operations.open(project.environment.operations) as operations:
         now, clock, production = warehouse.recorded_at(), warehouse.frozen_clock, project.environment.is_production
-        for product in project.chosen(products):
+        chosen = project.chosen(products)
+        stands = standings(project.environment, chosen)
+        for product in chosen:
+            closed = stands[product.address].warning if stands[product.address].is_retired else ""
+            if closed:  # it owes nothing: what its releases once attained is in its last measurements
+                told.append(_as_json(product, (), product.tier, "", closed))
+                if not as_json:
+                    console().print(text(f"{closed}. It owes nothing any more"), soft_wrap=True)
+                continue
             with operations.reading() as con:
                 attained = evaluate(product, warehouse.ledger, con, now=now, clock=clock, production=production)
                 late = missing(product, warehouse.ledger, con, now=now, clock=clock, production=production)
@@ -66,12 +75,15 @@ def slo(obj: tuple[Path, str | None], products: tuple[str, ...], *, check: bool,
     sys.exit(1 if check and is_spent else 0)
 
 
-def _as_json(product: DataProduct, attained: Sequence[Attained], tier: Tier | None, late: str) -> dict[str, Any]:
+def _as_json(
+    product: DataProduct, attained: Sequence[Attained], tier: Tier | None, late: str, closed: str = ""
+) -> dict[str, Any]:
     return {
         "product": product.address,
         "tier": str(product.tier) if product.tier else None,
         "shown_tier": str(tier) if tier else None,
         "missing": late,
+        "retired": closed,
         "objectives": [one.as_json() for one in attained],
     }
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 _STYLES = {"good": "green", "degraded": "yellow", "failing": "red", "unreleased": "dim", "retired": "dim"}
 _HEADINGS = ("product", "score", "state", "age", "open", "budget", "release", "owner")
-_NARROW, _OWNER, _PRODUCT, _SHOWN = 80, 7, 23, 5
+_SHOWN = 5
 _SPANS = (7, 28, 90)  # days
 
 
@@ -105,28 +105,24 @@ def _print_all(found: Sequence[Status]) -> None:
     for one in found:
         if one.standing.warning:
             console().print(text(one.standing.warning, "yellow"))
-    wider = max(console().width - _NARROW, 0)
-    console().print(grid(_HEADINGS, [_row(one, wider) for one in found], right=(1, 3, 4, 5)))
+    rows = [_row(one) for one in found]
+    console().print(grid(_HEADINGS, rows, right=(1, 3, 4, 5), whole=range(len(_HEADINGS))), crop=False)
 
 
-def _row(one: Status, wider: int) -> tuple[str | Text, ...]:
+def _row(one: Status) -> tuple[str | Text, ...]:
     from dataproducts.status.tell import percent, score_text, span_text  # noqa: PLC0415 - loads SQLAlchemy
 
     least, owner = one.least_budget, one.product.owner
     return (
-        _short(one.product.address, _PRODUCT + wider // 2),
+        one.product.address,
         score_text(one.health.score),
         text(str(one.state), _STYLES[one.state]),
         span_text(one.age, units=1),
         str(len(one.open_incidents)),
         percent(least.budget_left if least else None, digits=0).replace(" ", ""),
         f"{one.releases[0].published_at:%m-%d}" if one.releases else "-",
-        _short(owner.username.partition("@")[0] if owner else "-", _OWNER + wider // 2),
+        owner.username.partition("@")[0] if owner else "-",
     )
-
-
-def _short(value: str, most: int) -> str:
-    return value if len(value) <= most else f"{value[: most - 1]}…"
 
 
 def _print_one(one: Status) -> None:

@@ -113,13 +113,13 @@ def _table_asset(
         # never came to run is seen as failed (Dagster itself would let it pass in silence).
         except Exception as error:
             yield from unjudged(table.rules, key, error)
-            raise _failure(product, table.name, error) from error
+            raise _failure(product, table.name, error, runtime) from error
         runtime.observe(outcome)
         yield from table_checks(outcome, key)
         if not outcome.verdict.passed:
             names = ", ".join(sorted({result.rule.name for result in outcome.verdict.blocking}))
             raise dg.Failure(
-                f"{product.address}.{table.name} is refused: {names}. The last release stays live.",
+                f"{product.address}.{table.name} is refused: {names}.{_stays(product, runtime)}",
                 allow_retries=False,
             )
         yield table_materialization(outcome, key, warehouse)
@@ -173,7 +173,7 @@ def _release_asset(product: DataProduct, runtime: Runtime) -> dg.AssetsDefinitio
         except Exception as error:
             judged = error.judged if isinstance(error, RefusedReleaseError) else {}
             yield across_tables(judged, key, error=error)
-            raise _failure(product, RELEASE, error) from error
+            raise _failure(product, RELEASE, error, runtime) from error
         runtime.observe(outcome)
         yield across_tables(outcome.judged, key)
         if outcome.serving_error:
@@ -214,12 +214,21 @@ def _freshness(product: DataProduct) -> dg.FreshnessPolicy | None:
     )
 
 
-def _failure(product: DataProduct, part: str, error: Exception) -> dg.Failure:
+def _stays(product: DataProduct, runtime: Runtime) -> str:
+    """What readers have meanwhile; empty where there is no release yet, or where the ledger is what failed."""
+    try:
+        head = runtime.warehouse().ledger.head(product.address)
+    except DataProductError:
+        return ""
+    return " The last release stays live." if head else ""
+
+
+def _failure(product: DataProduct, part: str, error: Exception, runtime: Runtime) -> dg.Failure:
     """The step's failure; only what may be gone a moment later may be retried."""
     refused = isinstance(error, RefusedError)
     what = str(error) if isinstance(error, DataProductError) else f"{type(error).__name__}: {error}"
     return dg.Failure(
-        f"{product.address}.{part} {'is refused' if refused else 'failed'}: {what.rstrip('.')}. "
-        "The last release stays live.",
+        f"{product.address}.{part} {'is refused' if refused else 'failed'}: {what.rstrip('.')}."
+        f"{_stays(product, runtime)}",
         allow_retries=isinstance(error, _TRANSIENT),
     )

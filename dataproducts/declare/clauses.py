@@ -39,7 +39,8 @@ class ClauseLine:
     """One clause in one place: `path` and `line` of the file, `clause` as the table of clauses writes it.
 
     `place` is the clause with its positions, such as `contract.roles[0]`; a waiver may name either. `informative`
-    clauses promise nothing. `by` says what enforces or monitors it, or why nothing does.
+    clauses promise nothing. `by` says what enforces or monitors it, or why nothing does. `name` is what an item of a
+    list calls itself.
     """
 
     path: str
@@ -50,6 +51,7 @@ class ClauseLine:
     informative: bool = False
     by: str = ""
     place: str = ""
+    name: str = ""
 
     @property
     def is_open(self) -> bool:
@@ -169,9 +171,15 @@ def _read_lines(
         known = settle(clause, document, where, table, measured) or lookup(clause) or _UNKNOWN
         waived = known.state == DECLARED and any(_covers(waiver, clause, place) for waiver in waivers)
         actual = where[1:] if kind == "tests" and isinstance(document.data, list) else where
-        yield ClauseLine(
-            document.path, clause, known.state, waived, document.line(*actual), known.informative, known.by, place
-        )
+        line, name = document.line(*actual), _called(data, where) if clause.endswith("[]") else ""
+        yield ClauseLine(document.path, clause, known.state, waived, line, known.informative, known.by, place, name)
+
+
+def _called(data: Any, where: Place) -> str:
+    """Return what the item of a list at `where` calls itself; empty if it has no name."""
+    for step in where:
+        data = data[step]
+    return next((name for key in ("property", "name", "metric", "to") if (name := text(data, key))), "")
 
 
 def _walk(data: Any, kind: str) -> Iterator[tuple[str, str, Place]]:

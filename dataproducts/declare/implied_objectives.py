@@ -6,12 +6,11 @@ and a spent budget warns. An SLA says a limit and never a share, but for `availa
 
 from __future__ import annotations
 
-import math
 from dataclasses import replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from dataproducts.declare.implied_rules import slug
+from dataproducts.declare.implied_rules import length_of, slug
 from dataproducts.objective import MEANINGS, Category, Indicator, IndicatorKind, Objective
 from dataproducts.product import Dimension, RuleKind, Severity, Tier
 from dataproducts.rules.custom.engines import is_foreign
@@ -152,9 +151,10 @@ def _params(product: DataProduct, table: Table, sla: Sla, kind: IndicatorKind) -
     """Return what is measured of an SLA; None where it cannot be, as it is written."""
     params: dict[str, Any] = {"table": table.name}
     if kind in _LIMITED:
-        if _limit(sla) is None:
+        limit = length_of(sla)
+        if limit is None:
             return None
-        params["at_most_s"] = _limit(sla)
+        params["at_most_s"] = limit
     rule = next((rule for rule in table.rules if rule.mark == sla.mark), None)
     match kind:
         case IndicatorKind.PORT_AVAILABILITY:
@@ -194,20 +194,11 @@ def _share(sla: Sla) -> float | None:
 def _frequency(product: DataProduct) -> Iterator[Objective]:
     """Yield the strictest frequency of all tables: they are released together."""
     slas = [sla for table in product.tables for sla in table.slas if sla.name == "frequency"]
-    limits = [(limit, at) for at, sla in enumerate(slas) if (limit := _limit(sla)) is not None]
+    limits = [(limit, at) for at, sla in enumerate(slas) if (limit := length_of(sla)) is not None]
     if limits:
         limit, at = min(limits)
         objective = _implied(product, IndicatorKind.FREQUENCY, slas[at].mark, {"at_most_s": limit})
         yield replace(objective, driver=slas[at].driver, origin="contract.slaProperties[frequency]")
-
-
-def _limit(sla: Sla) -> float | None:
-    """Return the length of time that an SLA allows; None where it is no finite one above zero."""
-    try:
-        seconds = sla.seconds
-    except OverflowError:  # a whole number that no float can hold
-        return None
-    return seconds if seconds is not None and 0 < seconds < math.inf else None
 
 
 def _of_rules(product: DataProduct, table: Table) -> Iterator[Objective]:

@@ -231,11 +231,8 @@ def check_pattern(found: Gathering, pattern: str, place: Place) -> None:
 
 def read_freshness(found: Gathering, sla: Sla, data: Mapping[str, Any], place: Place) -> None:
     """Add `<column>.freshness` for a latency SLA; without `element`, there is nothing that it could be measured on."""
-    if sla.seconds is None:
-        what = f"{sla.name} is {sla.value} {sla.unit}".rstrip() + ", which is no length of time"
-        found.refuse(
-            (*place, "unit" if "unit" in data else "value"), what, "Write a number and a unit: s, m, h, d or w."
-        )
+    length = read_length(found, sla, place)
+    if length is None:
         return
     column = sla.element.removeprefix(f"{found.table}.")
     if column not in found.columns:
@@ -251,8 +248,24 @@ def read_freshness(found: Gathering, sla: Sla, data: Mapping[str, Any], place: P
     extra = {"criticality": ours["criticality"]} if ours.get("criticality") in ("high", "medium", "low") else {}
     mark = found.document.mark(*place)
     rule = implied(f"{slug(column)}.freshness", RuleKind.FRESHNESS, (column,), mark, **extra)
-    age = {"max_age_s": sla.seconds}
+    age = {"max_age_s": length}
     found.add(replace(rule, params=age, severity=severity, blocking=blocking and severity is Severity.ERROR))
+
+
+def read_length(found: Gathering, sla: Sla, place: Place) -> float | None:
+    """Return the length of time that an SLA says, in seconds; None, with its fault told, where it says none."""
+    length = length_of(sla)
+    if length is None:
+        what = f"{sla.name} is {sla.value} {sla.unit}".rstrip() + ", which is no length of time"
+        fix = "Write a number above 0 and a unit: s, m, h, d, w, mo or y."
+        found.refuse((*place, "unit" if sla.unit else "value"), what, fix)
+    return length
+
+
+def length_of(sla: Sla) -> float | None:
+    """Return the length of time that an SLA says, in seconds; None where it is no finite one above zero."""
+    seconds = sla.seconds
+    return seconds if seconds is not None and seconds > 0 else None
 
 
 def read_relationships(found: Gathering, data: Mapping[str, Any], place: Place, path: str = "") -> None:

@@ -98,7 +98,7 @@ class Document:
 
     def fault(self, place: Sequence[str | int], what: str, fix: str = "") -> Fault:
         """Return a fault at `place`."""
-        return Fault(self.path, self.line(*place), what, fix)
+        return Fault(self.path, self.line(*place), what, fix, tuple(place))
 
 
 def read_yaml(file: Path, path: str) -> Document:

@@ -12,7 +12,7 @@ from datetime import UTC, datetime, time
 from typing import TYPE_CHECKING, Any
 
 from dataproducts.declare.fields import custom, flag, text
-from dataproducts.declare.implied_rules import SEVERITIES, implied, slug
+from dataproducts.declare.implied_rules import SEVERITIES, implied, read_length, slug
 from dataproducts.errors import suggest
 from dataproducts.product import RuleKind, Severity, Sla
 
@@ -30,11 +30,17 @@ MEASURED = ("retention", "timeOfAvailability")
 """SLAs that are measured on a column, and say nothing that could be measured without one."""
 
 
+FREQUENCY = "frequency"
+"""The SLA that no rule judges, since releases and the schedule are held to it: only its length of time is read."""
+
+
 def read_promise(found: Gathering, sla: Sla, data: Mapping[str, Any], place: Place) -> None:
     """Add the rule that an SLA implies, if it implies one; `sla.element` is empty where it names no column."""
     rule: Rule | None = None
     if sla.name in ENDS:
         rule = _end(found, sla, place)
+    elif sla.name == FREQUENCY:
+        read_length(found, sla, place)
     elif sla.name in MEASURED and sla.element:
         column = _column(found, sla, place)
         rule = (_retention if sla.name == "retention" else _time_of_day)(found, sla, place, column) if column else None
@@ -64,12 +70,11 @@ def _column(found: Gathering, sla: Sla, place: Place) -> str:
 
 
 def _retention(found: Gathering, sla: Sla, place: Place, column: str) -> Rule | None:
-    if sla.seconds is None:
-        what = f"{sla.name} is {sla.value} {sla.unit}".rstrip() + ", which is no length of time"
-        found.refuse((*place, "unit" if sla.unit else "value"), what, "Write a number and a unit: d, w, mo or y.")
+    length = read_length(found, sla, place)
+    if length is None:
         return None
     mark = found.document.mark(*place)
-    return implied(f"{slug(column)}.retention", RuleKind.RETENTION, (column,), mark, params={"max_age_s": sla.seconds})
+    return implied(f"{slug(column)}.retention", RuleKind.RETENTION, (column,), mark, params={"max_age_s": length})
 
 
 def _time_of_day(found: Gathering, sla: Sla, place: Place, column: str) -> Rule | None:
@@ -100,5 +105,5 @@ def _end(found: Gathering, sla: Sla, place: Place) -> Rule | None:
 
 
 def is_promise(data: Mapping[str, Any]) -> bool:
-    """Return whether an SLA may imply a rule of this module."""
-    return text(data, "property") in (*ENDS, *MEASURED)
+    """Return whether an SLA is one that this module reads."""
+    return text(data, "property") in (*ENDS, *MEASURED, FREQUENCY)

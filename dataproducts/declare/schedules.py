@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from dataproducts.declare.fields import custom_place
+from dataproducts.declare.implied_rules import length_of
 from dataproducts.errors import Fault
 from dataproducts.product import TIME_SLAS
 
@@ -78,7 +79,7 @@ def _too_rare(product: DataProduct, schedule: Schedule, interval: timedelta) -> 
 
 
 def _allowed(sla: Sla) -> timedelta | None:
-    seconds = sla.seconds if sla.name in TIME_SLAS else None
+    seconds = length_of(sla) if sla.name in TIME_SLAS else None
     return timedelta(seconds=seconds) if seconds else None
 
 

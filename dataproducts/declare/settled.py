@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 
 from dataproducts.declare.clause_table import DECLARED, ENFORCED, MONITORED, Clause, lookup
 from dataproducts.declare.implied_objectives import UNPROBED
+from dataproducts.declare.implied_rules import length_of
+from dataproducts.declare.promises import FREQUENCY
 from dataproducts.product import TIME_SLAS, RuleKind
 from dataproducts.rules.custom.engines import declared_only, is_foreign
 
@@ -133,7 +135,7 @@ def _settle_ruled(sla: Sla, known: Clause, table: Table) -> Clause | None:
     """What becomes of an SLA that implies a rule."""
     rule = next((rule for rule in table.rules if rule.kind in _PROMISED and rule.mark == sla.mark), None)
     if rule is None:
-        if sla.name == "frequency":
+        if sla.name == FREQUENCY and length_of(sla) is not None:
             return known
         return None if sla.name in TIME_SLAS else Clause(DECLARED, "promise", "without an element nothing measures it")
     return known if rule.blocking else Clause(MONITORED, "promise", f"the rule {rule.name}, which does not block")

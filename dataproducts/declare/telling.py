@@ -165,8 +165,9 @@ def _limits(error: Any, where: str) -> tuple[str, str]:
     value, wanted = error.instance, error.validator_value
     shown = f"{where} is {show(value)}"
     message = error.message if len(error.message) < 200 else error.message[:200] + "…"  # noqa: PLR2004
+    if error.validator == "pattern":
+        return shown, in_words(wanted)
     by_word = {
-        "pattern": (shown, f"Write a text that matches {wanted}"),
         "format": (f"{shown}, which is no {wanted}", "Write it as ISO 8601 has it, such as 2024-01-31."),
         "minItems": (f"{where} has too few items", f"Give at least {wanted}."),
         "maxItems": (f"{where} has too many items", f"Give at most {wanted}."),
@@ -177,6 +178,25 @@ def _limits(error: Any, where: str) -> tuple[str, str]:
         "not": (f"{where} holds a key that may not stand there", f"Delete what {json.dumps(wanted)} names."),
     }
     return by_word.get(error.validator, (f"{where}: {message}", "Correct the value."))
+
+
+_PATTERNS = {
+    "^[A-Za-z0-9_]+(": "Write letters, digits and _, in parts that are joined by a point: `orders.latency`.",
+    "^[A-Za-z0-9_-]+$": "Write letters, digits, _ and -: `order_id`.",
+    "^([1-9][0-9]{0,3}": "Write `28d`, `4 weeks`, `month` or `quarter`.",
+    "^https?://": "Write a whole address: `https://wiki.example/late-orders`.",
+    "^\\d+(": "Write a share or a number of rows: `5 %` or `20 rows`.",
+    "^[^.]+": "Write `table.column`: `orders.amount`.",
+    "^[A-Za-z_]": "Write `table.column`: `orders.amount`.",
+    "^(?:(?:https?": "Write `table.column`: `orders.amount`.",
+    "^sftp://": "Write an address that begins so: `sftp://till.example/orders`.",
+}
+"""What the patterns of the standards and of our files ask for, in words, by how each pattern begins."""
+
+
+def in_words(pattern: str) -> str:
+    """Return what to write where a text does not match `pattern`, one of our schemas or the standards'."""
+    return next(words for begin, words in _PATTERNS.items() if pattern.startswith(begin))
 
 
 def _where(document: Document, place: Place) -> str:

@@ -205,7 +205,9 @@ def _successor(scene: Scene, address: str, wish: Wish) -> Iterator[Lack]:
     elif wish.successor != NO_SUCCESSOR and wish.successor not in known:
         held = scene.standings.get(wish.successor)
         why = "is retired itself" if held and held.is_retired else "is no product of this project"
-        yield Lack("successor", f"the successor {wish.successor!r} {why}", suggest(wish.successor, known).strip())
+        alone = f"No other product of it could take over: declare one first, or give `--successor {NO_SUCCESSOR}`."
+        hint = suggest(wish.successor, known).strip() if known else alone
+        yield Lack("successor", f"the successor {wish.successor!r} {why}", hint)
 
 
 def _to_retired(

@@ -83,7 +83,11 @@ def find_move(step: Step, standing: Standing) -> Move:
         before = standing.declared if standing.declared in repeated else repeated[0]
         return Move(step, before, at, is_recorded=True)
     known = [f"{other}" for (before, other) in MOVES if before is at]
-    fix = f"From {at} one can {' or '.join(known)} it" if known else "That is final: give a new major version its own"
+    fix = (
+        f"From {at} one can {' or '.join(known)} it"
+        if known
+        else "That is final: give a new major version its own address"
+    )
     raise RefusedError(f"{standing.product} is {at}, so it cannot be {_done(step)}. {fix}.")
 
 

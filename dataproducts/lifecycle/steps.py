@@ -23,6 +23,7 @@ from dataproducts.operations.transitions import Transition, last_step, record
 from dataproducts.policy import Policy, apply
 from dataproducts.product import Status
 from dataproducts.serving import render
+from dataproducts.standing import NO_SUCCESSOR
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -112,7 +113,7 @@ def plan_step(
     readers = [reader for reader, _ in readers_of(address, products) if scene.is_live(reader.address)]
     after = _stands_after(standing, move, transition, wish)
     told = None if move.is_recorded else announcement(move, after, transition)
-    effects = tuple(_effects(move, product, edit, readers=readers, told=told is not None))
+    effects = tuple(_effects(move, product, edit, after=after, readers=readers, told=told is not None))
     return Planned(move, standing, product, missing, effects, transition, edit, told)
 
 
@@ -262,6 +263,7 @@ def _effects(
     product: DataProduct | None,
     edit: Edit | None,
     *,
+    after: Standing,
     readers: Sequence[DataProduct],
     told: bool,
 ) -> Iterator[Effect]:
@@ -271,9 +273,11 @@ def _effects(
         yield Effect("record", f"{move.step} from {move.before} to {move.after}")
     if product is not None and product.schedule is not None:
         yield Effect("schedule", f"{product.schedule.cron} {product.schedule.timezone} {_SCHEDULES[move.after]}")
+    named = after.successor not in {"", NO_SUCCESSOR} and move.after is Status.RETIRED
+    instead = f", and to read {after.successor} instead" if named else ""
     for port in product.outputs if product else ():
         if move.after in _PORTS:
-            yield Effect("port", f"{port.name} {_PORTS[move.after]}")
+            yield Effect("port", f"{port.name} {_PORTS[move.after]}{instead}")
     for reader in readers:
         if move.after in _PORTS:
             yield Effect("downstream", f"{reader.address} {_READERS[move.after]}")
@@ -296,7 +300,7 @@ _SCHEDULES = {
 _PORTS = {
     Status.ACTIVE: "answers without a warning",
     Status.DEPRECATED: "answers with a warning",
-    Status.RETIRED: "closes: every query gets an error that names the successor",
+    Status.RETIRED: "closes: every query gets an error that says why",
 }
 _READERS = {
     Status.ACTIVE: "reads it as before",

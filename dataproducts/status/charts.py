@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
-_WIDTH, _HEIGHT, _LEFT, _TOP, _FLOOR = 480, 150, 46, 12, 122
+_WIDTH, _HEIGHT, _LEFT, _TOP, _FLOOR = 480, 150, 60, 12, 122
 _ROW = 20
 _BOX, _GAP, _LINE = 34, 10, 620
 _TICKS = 4
@@ -35,13 +35,24 @@ def ring_svg(value: float | None, text: str, kind: str) -> str:
 
 
 def meter_svg(share: float | None, label: str, kind: str) -> str:
-    """Return one bar of a share; below 0 it is drawn to the left of the middle, as what was overspent."""
+    """Return one bar of a share from 0 to 1."""
     if share is None:
         return '<span class="soft">not measured</span>'
-    if share >= 0:
-        bar = f'<rect class="{kind}" width="{100 * min(share, 1):.1f}" height="8" rx="2"/>'
-    else:
-        bar = f'<rect class="{kind} over" width="{100 * min(-share, 1):.1f}" height="8" rx="2"/>'
+    return _meter(f'<rect class="{kind}" width="{100 * min(share, 1):.1f}" height="8" rx="2"/>', label)
+
+
+def budget_svg(share: float, label: str, kind: str) -> str:
+    """Return one bar of what is left of a budget: right of the middle, or left of it as far as it is overspent.
+
+    Beyond the whole budget, left or overspent, it grows no more.
+    """
+    length = 50 * min(abs(share), 1)
+    start = 50 if share >= 0 else 50 - length
+    bar = f'<rect class="{kind}" x="{start:.1f}" width="{length:.1f}" height="8"/>'
+    return _meter(f'{bar}<rect class="middle" x="49.3" width="1.4" height="8"/>', label)
+
+
+def _meter(bar: str, label: str) -> str:
     return (
         f'<svg class="meter" viewBox="0 0 100 8" preserveAspectRatio="none" role="img" aria-label="{escape(label)}">'
         f'<rect class="rest" width="100" height="8" rx="2"/>{bar}</svg>'

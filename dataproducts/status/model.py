@@ -218,12 +218,13 @@ class Status:
 class CostNow:
     """What refreshes of a product cost: the last one, the medians of 28 days, and how those have grown.
 
-    Medians are over refreshes that were released. `growth` compares the median seconds with those of the 28 days
-    before: 0.1 is a tenth more; None where either is unknown.
+    Medians are over the `released` ones of the `refreshes` of 28 days. `growth` compares the median seconds with those
+    of the 28 days before: 0.1 is a tenth more; None where either is unknown.
     """
 
     last: RefreshCost | None = None
     refreshes: int = 0
+    released: int = 0
     wall_s: float | None = None
     cpu_s: float | None = None
     rows: float | None = None
@@ -239,6 +240,7 @@ class CostNow:
         return cls(
             last=costs[-1] if costs else None,
             refreshes=sum(at - _COMPARED < one.at <= at for one in costs),
+            released=len(recent),
             wall_s=now,
             cpu_s=_median(one.cpu_s for one in recent),
             rows=_median(one.rows for one in recent),

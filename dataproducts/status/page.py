@@ -37,14 +37,15 @@ header { margin-bottom: 14px; } header h1 { overflow-wrap: anywhere; } header p 
 .banner { border-left: 4px solid var(--edge); background: var(--note); border-radius: 4px; padding: 8px 14px;
   margin: 8px 0; overflow-wrap: anywhere; } .banner.failing, .banner.retired { border-color: var(--bad); }
 nav { display: flex; flex-wrap: wrap; gap: 2px 16px; margin: 14px 0; font-size: 14px; }
-.top { display: grid; grid-template-columns: 170px 1fr; gap: 10px 26px; align-items: center; }
-@media (max-width: 640px) { .top { grid-template-columns: 1fr; } }
+.top { display: grid; grid-template-columns: 170px minmax(0, 1fr); gap: 10px 26px; align-items: center; }
+@media (max-width: 640px) { .top { grid-template-columns: minmax(0, 1fr); } }
 .ring { max-width: 150px; margin: 0 auto; } .track { fill: none; stroke: var(--rest); stroke-width: 9; }
 .arc { fill: none; stroke-width: 9; stroke-linecap: round; } svg text.big { font-size: 25px; font-weight: 700; }
 svg text.small { font-size: 10.5px; fill: var(--soft); }
 .arc.good { stroke: var(--good); } .arc.warn { stroke: var(--warn); } .arc.bad { stroke: var(--bad); }
 .arc.none { stroke: none; } rect.good, .fill.good { fill: var(--good); } rect.warn, .fill.warn { fill: var(--warn); }
 rect.bad, .fill.bad { fill: var(--bad); } .fill.calm { fill: var(--bar); }
+rect.middle { fill: var(--ink); }
 svg.meter { width: 90px; height: 8px; display: inline-block; vertical-align: middle; }
 .tiles { display: grid; grid-template-columns: repeat(auto-fill, minmax(150px, 1fr)); gap: 10px; margin: 12px 0; }
 .tile { background: var(--card); border: 1px solid var(--line); border-radius: 8px; padding: 9px 13px; }
@@ -90,7 +91,7 @@ def index_page(found: Sequence[Status], names: Mapping[str, str]) -> str:
         table(headings, rows, right=(3, 4, 5)),
         _foot(found[0]) if found else "",
     ]
-    return markup.page("Data products", parts, style=f"{STYLE}.scroll td:first-child {{ min-width: 300px; }}")
+    return markup.page("Data products", parts, style=f"{STYLE}.scroll td:first-child {{ min-width: 260px; }}")
 
 
 def _entry(one: Status, file: str) -> list[str]:
@@ -105,8 +106,13 @@ def _entry(one: Status, file: str) -> list[str]:
         str(len(one.open_incidents)),
         escape(percent(least.budget_left if least else None)),
         f"#{one.releases[0].release}, {when}" if one.releases else "none",
-        escape(owner.name or owner.username if owner else "nobody"),
+        _owner(owner.name or owner.username if owner else "nobody"),
     ]
+
+
+def _owner(name: str) -> str:
+    """Return a name that may break where an e-mail address does, and is copied without the breaks."""
+    return escape(name).replace("@", "@<wbr>").replace(".", ".<wbr>")
 
 
 def score_cell(score: float | None) -> str:

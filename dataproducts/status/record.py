@@ -7,7 +7,7 @@ from html import escape
 from typing import TYPE_CHECKING
 
 from dataproducts.markup import table, tag, whole
-from dataproducts.status.charts import bars_svg, meter_svg, strips_svg, times_svg
+from dataproducts.status.charts import bars_svg, budget_svg, strips_svg, times_svg
 from dataproducts.status.model import SPANS
 from dataproducts.status.tell import bytes_text, growth_text, percent, span_text
 
@@ -58,7 +58,7 @@ def _objective(one: Attained) -> list[str]:
         percent(promise.target),
         *(percent(one.over[days].attainment) for days in SPANS),
         percent(left),
-        meter_svg(left, f"budget left of {promise.name}", kind) if left is not None else "",
+        budget_svg(left, f"budget left of {promise.name}: {percent(left)}", kind) if left is not None else "",
         tag(one.state, _STATES[one.state]),
     ]
 
@@ -181,7 +181,7 @@ def _cost(status: Status) -> str:
             last.outcome,
         ],
         [
-            f"median of {cost.refreshes} in 28 d",
+            f"median of {cost.released} released of {cost.refreshes} in 28 d",
             span_text(cost.wall_s),
             span_text(cost.cpu_s),
             f"{cost.rows:,.0f}" if cost.rows is not None else "-",

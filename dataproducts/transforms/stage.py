@@ -32,15 +32,24 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from datetime import date
 
-    from dataproducts.product import Table, Transform
+    from dataproducts.product import Column, Table, Transform
 
-__all__ = ["code_version", "select_sql", "stage", "translated"]
+__all__ = ["MisfitError", "code_version", "select_sql", "stage", "translated"]
 
 _ODD_FILE = re.compile(
     r'Failed to read file "(?P<file>[^"]+)": schema mismatch in glob: '
     r'column "(?P<column>.+)" was read from the original file "(?P<first>[^"]+)", but could not be found'
 )
 _RESULTS = {"pandas": "DataFrame", "polars": "DataFrame", "pyarrow": "Table"}
+
+
+class MisfitError(SourceError):
+    """A source that is passed through and holds, in `column`, a value that the contract's type cannot."""
+
+    def __init__(self, message: str, column: Column) -> None:
+        """Keep the column of the contract."""
+        super().__init__(message)
+        self.column = column
 
 
 def stage(
@@ -122,7 +131,11 @@ def translated(error: duckdb.Error, table: Table) -> TransformError | SourceErro
             "with the columns of the others, or declare a contract for the new ones"
         )
     if MARK in message:
-        return TransformError(f"{place(table)}: {message.split(MARK, maxsplit=1)[1]}")
+        lost = message.split(MARK, maxsplit=1)[1]
+        names = [column for column in table.columns if lost.startswith(f"column {column.name!r}: ")]
+        if table.transform is None and names:
+            return MisfitError(f"{place(table)}: {lost}", names[0])
+        return TransformError(f"{place(table)}: {lost}")
     if isinstance(error, duckdb.DataError | duckdb.IntegrityError | duckdb.InvalidInputException):
         message = without_values(message).replace(MASK, "(value withheld)")
         if isinstance(error, duckdb.InvalidInputException) and holds_classified(table.columns):
