@@ -99,8 +99,8 @@ def test_nothing_is_late_that_was_retired_on_record(late: Path, name: str, monke
     """Its file says active still: nobody changed it, or nobody deployed the change."""
     step(late, "promote", "active", CLOCK)
     step(late, "retire", "retired", CLOCK + timedelta(hours=1))
-    # What is retired is not watched, so that the watch has measured nothing of it.
-    assert (False, False, False, [1, 1]) == told(late, name, monkeypatch)
+    # It owes nothing, so that `slo` lists no objective, and is not watched: `status` alone counts the one load it had.
+    assert (False, False, False, [1]) == told(late, name, monkeypatch)
 
 
 def test_the_watch_looks_by_the_clock_that_stands_still(tmp_path: Path) -> None:
