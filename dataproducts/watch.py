@@ -159,12 +159,8 @@ def watch(
         changes = record(con, own, right, products=known, now=now, links=Links(run=directory.run_url))
         note_consequences(con, following, now=now)
         notices = alerts.queue(con, changes, directory=directory, products=known, now=now)
-        for found in measured:
-            if found.told in told:
-                measurements.record(con, evaluate.measurements(found.attained))
-            if found.told in told and found.attained:
-                product, production = products[found.product], warehouse.environment.is_production
-                record_health(con, product, found.attained, production=production, now=now)
+        believed = [found for found in measured if found.told in told]
+        _keep(con, warehouse, products, believed, now)
         for one in told:
             move_bookmark(con, one.bookmark, one.until, now=now)
         if by.name and not warehouse.is_replay:
@@ -177,7 +173,7 @@ def watch(
         recoveries=len(right),
         changes=changes,
         notices=notices,
-        measured=tuple(found.product for found in measured if found.told in told),
+        measured=tuple(found.product for found in believed),
         delivered=delivered,
     )
 
@@ -224,6 +220,21 @@ class _Measured:
     product: str
     attained: tuple[Attained, ...]
     told: Told
+
+
+def _keep(
+    con: Connection,
+    warehouse: Warehouse,
+    products: Mapping[str, DataProduct],
+    measured: Iterable[_Measured],
+    now: datetime,
+) -> None:
+    """Keep what was measured, and the health that follows from it."""
+    for found in measured:
+        measurements.record(con, evaluate.measurements(found.attained))
+        if found.attained:
+            product, production = products[found.product], warehouse.environment.is_production
+            record_health(con, product, found.attained, production=production, now=now)
 
 
 def _measure(
