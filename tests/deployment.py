@@ -14,9 +14,10 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.request
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,6 +25,7 @@ from typing import TYPE_CHECKING, Any
 import duckdb
 import psutil
 import psycopg
+import pytest
 
 from dataproducts.ledger import Ledger
 from dataproducts.store import Store
@@ -32,7 +34,7 @@ from tests.pages import ROOT, blocks
 from tests.postgres import database, programs
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
 PRODUCTION = ROOT / "resources/production"
 PAGE = ROOT / "docs/production.md"
@@ -125,6 +127,10 @@ def until(what: str, holds: Callable[[], Any], *, seconds: float = 90, said: Cal
                 return found
         time.sleep(0.2)
     raise AssertionError(f"{what}: not within {seconds} s\n{said()}")
+
+
+PROGRAMS = ("bash", "curl", "flock", "tar")
+"""What the guide types in, and a machine may lack."""
 
 
 @dataclass(frozen=True)
@@ -440,3 +446,17 @@ def _lines(text: str) -> list[str]:
     """Return the commands of a block, joined where one ends in a backslash."""
     joined = text.replace("\\\n", " ")
     return [line[2:] for line in joined.splitlines() if line.startswith("$ ")]
+
+
+@contextmanager
+def on_a_host() -> Iterator[Deployment]:
+    """Give a host with the project on it, and nothing else yet; its paths are short enough for sockets."""
+    if absent := [name for name in PROGRAMS if not shutil.which(name)]:
+        pytest.skip(f"the guide needs {', '.join(absent)}, which this machine lacks")
+    root = Path(tempfile.mkdtemp(prefix="dp-", dir="/tmp"))
+    made = Deployment.make(root)
+    try:
+        yield made
+    finally:
+        made.kill()
+        shutil.rmtree(root, ignore_errors=True)

@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 import re
-import shutil
-import tempfile
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.deployment import Deployment
-from tests.test_production import PROGRAMS
+from tests.deployment import Deployment, on_a_host
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -19,20 +15,13 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def host() -> Iterator[Deployment]:
-    """Return a host that is installed, with a third database; its paths are short enough for sockets."""
-    if absent := [name for name in PROGRAMS if not shutil.which(name)]:
-        pytest.skip(f"the guide needs {', '.join(absent)}, which this machine lacks")
-    root = Path(tempfile.mkdtemp(prefix="dp-", dir="/tmp"))
-    made = Deployment.make(root)
-    try:
+    """Return a host that is installed, with a third database."""
+    with on_a_host() as made:
         made.follow("Install")
-        settings = root / "etc/dataproducts/production.env"
+        settings = made.root / "etc/dataproducts/production.env"
         own = re.sub("(?m)^(DATAPRODUCTS_OPERATIONS=.*@/)dataproducts", r"\1operations", settings.read_text("utf-8"))
         settings.write_text(own, encoding="utf-8")
         yield made
-    finally:
-        made.kill()
-        shutil.rmtree(root, ignore_errors=True)
 
 
 def test_operations_in_a_database_of_their_own_are_backed_up(host: Deployment) -> None:

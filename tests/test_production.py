@@ -6,41 +6,30 @@ import os
 import shutil
 import subprocess
 import sys
-import tempfile
 import time
 from contextlib import suppress
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 import yaml
 
-from tests.deployment import HELD, HOLD, PRODUCTION, Deployment, until
+from tests.deployment import HELD, HOLD, PRODUCTION, Deployment, on_a_host, until
 from tests.pages import ROOT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 ORDERS = "shop/orders"
 SOURCE = "data/orders.csv"
 RESUMED = "dagster/is_resume_retry"
 
 
-PROGRAMS = ("bash", "curl", "flock", "tar")
-
-
 @pytest.fixture
 def host() -> Iterator[Deployment]:
-    """Return a host with the project on it, and nothing else yet; its paths are short enough for sockets."""
-    if absent := [name for name in PROGRAMS if not shutil.which(name)]:
-        pytest.skip(f"the guide needs {', '.join(absent)}, which this machine lacks")
-    root = Path(tempfile.mkdtemp(prefix="dp-", dir="/tmp"))
-    made = Deployment.make(root)
-    try:
+    """Return a host with the project on it, and nothing else yet."""
+    with on_a_host() as made:
         yield made
-    finally:
-        made.kill()
-        shutil.rmtree(root, ignore_errors=True)
 
 
 def test_the_guide_survives_kills_and_a_restore(host: Deployment) -> None:
